@@ -1,0 +1,49 @@
+//! Every event that customers hear of (bus) → notify → `UserNotified` (event store, on a stream
+//! of its own).
+
+pub mod config;
+pub mod handler;
+pub mod notifier;
+
+use aws_adapters::connection::Connection;
+use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::ses_mailer::SesMailer;
+use aws_adapters::{lambda, telemetry};
+use config::NotifierChoice;
+use event_sourcing::clock::SystemClock;
+use notifier::{LogNotifier, Notifier};
+
+/// Serves the function.
+///
+/// # Errors
+/// When a setting is missing or the runtime API cannot be reached.
+pub async fn run() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let config = config::Config::from_env()?;
+    let aws = Connection::from_env()?;
+    let store = DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table);
+    match config.notifier {
+        NotifierChoice::Log => serve(store, LogNotifier).await,
+        NotifierChoice::Ses { sender } => serve(store, SesMailer::new(aws.sesv2(), sender)).await,
+    }
+}
+
+async fn serve(
+    store: DynamoDbEventStore,
+    notifier: impl Notifier,
+) -> Result<(), lambda_runtime::Error> {
+    let handler = handler::Handler {
+        store,
+        notifier,
+        clock: SystemClock,
+    };
+    let handler = &handler;
+    lambda::serve(|invocation| async move {
+        let event = lambda::event_of(invocation.payload)?;
+        handler
+            .handle(&event, &invocation.request_id)
+            .await
+            .map(|()| serde_json::Value::Null)
+    })
+    .await
+}

@@ -1,0 +1,116 @@
+//! Accepting an order: one conditional write, nothing read.
+
+use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
+use domain::decider::Decider;
+use domain::ids::IdempotencyKey;
+use domain::order::{
+    Order, OrderCommand, OrderEvent, OrderPlaced, OrderRejection, OrderRequest, PLACE_ORDER,
+};
+use event_sourcing::clock::Clock;
+use event_sourcing::envelope::Envelope;
+use event_sourcing::execute::{Cause, decode, retrying};
+use event_sourcing::failure::Failure;
+use event_sourcing::store::{AppendError, EventStore};
+use serde_json::json;
+
+/// Places orders.
+#[derive(Debug)]
+pub struct Handler<S, C> {
+    /// Where the order is stored.
+    pub store: S,
+    /// Tells when.
+    pub clock: C,
+}
+
+impl<S: EventStore, C: Clock> Handler<S, C> {
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let key = request
+            .header("idempotency-key")
+            .ok_or_else(|| {
+                Problem::invalid(
+                    "Idempotency-Key",
+                    "header is missing; send a new one with each new order, the same with a repeat",
+                )
+            })
+            .and_then(|key| {
+                IdempotencyKey::parse(key)
+                    .map_err(|error| Problem::invalid("Idempotency-Key", error))
+            })?;
+        let order = request
+            .body::<OrderRequest>()?
+            .accept(&key)
+            .map_err(|invalid| Problem::invalid(invalid.field, invalid.reason))?;
+        let repeated = self.place(request, &order).await?;
+        let id = &order.terms.order_id;
+        tracing::info!(request_id = request.id(), order_id = %id, repeated, "order placed");
+        Ok(HttpResponse::json(
+            202,
+            json!({"orderId": id, "status": "placed", "version": 1}),
+        )
+        .header("location", format!("/orders/{id}"))
+        .header("etag", "\"1\""))
+    }
+
+    /// Stores the order unless it is there; says whether it was.
+    async fn place(&self, request: &HttpRequest, order: &OrderPlaced) -> Result<bool, Problem> {
+        let stream = order.terms.order_id.stream();
+        let command = OrderCommand::Place(order.clone());
+        let events = Order::decide(&command, &Order::initial()).map_err(refusal)?;
+        let envelopes = self
+            .cause(request, order)
+            .envelopes(&stream, &events)
+            .map_err(|error| Problem::from(Failure::Permanent(error.to_string())))?;
+        match retrying(|| self.store.append(&stream, 0, envelopes.clone())).await {
+            Ok(_) => Ok(false),
+            // The conflict carries the order that was stored under this key: decide on that.
+            Err(AppendError::Conflict {
+                stored: Some(stored),
+                ..
+            }) => {
+                let state = placed(&stored)?;
+                Order::decide(&command, &state).map_err(refusal)?;
+                Ok(true)
+            }
+            Err(AppendError::TooLarge { bytes, limit }) => Err(Problem::new(
+                413,
+                "too-large",
+                "The order is too large",
+                format!("the order takes {bytes} bytes, at most {limit} can be stored"),
+            )
+            .of("items")),
+            Err(error) => Err(Failure::from_error(&error).into()),
+        }
+    }
+
+    fn cause(&self, request: &HttpRequest, order: &OrderPlaced) -> Cause {
+        let id = order.terms.order_id.to_string();
+        Cause {
+            id: request.id().to_owned(),
+            seed: id.clone(),
+            purpose: PLACE_ORDER,
+            correlation_id: Some(id),
+            traceparent: request.traceparent(),
+            now: self.clock.now(),
+        }
+    }
+}
+
+fn placed(stored: &Envelope) -> Result<Order, Problem> {
+    let event: OrderEvent =
+        decode(stored).map_err(|error| Problem::from(Failure::from_error(&error)))?;
+    Ok(Order::evolve(Order::initial(), &event, stored.at()))
+}
+
+fn refusal(rejection: OrderRejection) -> Problem {
+    Problem::new(
+        422,
+        "idempotency-key-reused",
+        "The Idempotency-Key was used for another order",
+        format!("{rejection}; send a new key with a new order"),
+    )
+    .of("Idempotency-Key")
+}

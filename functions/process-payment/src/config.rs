@@ -1,0 +1,52 @@
+//! Settings of this function.
+
+use aws_adapters::environment::{ConfigError, optional, required};
+
+/// What the template sets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Table of the event store.
+    pub event_store_table: String,
+    /// Who charges.
+    pub gateway: GatewayChoice,
+}
+
+/// Which gateway, and what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GatewayChoice {
+    /// Moves no money.
+    Simulated,
+    /// Stripe.
+    Stripe {
+        /// Name of the SSM parameter with the secret key.
+        key_parameter: String,
+        /// Where the API is, without a path.
+        url: String,
+    },
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the bad variable.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let gateway = match required("PAYMENT_GATEWAY")?.as_str() {
+            "simulated" => GatewayChoice::Simulated,
+            "stripe" => GatewayChoice::Stripe {
+                key_parameter: required("STRIPE_KEY_PARAMETER")?,
+                url: optional("STRIPE_URL").unwrap_or_else(|| "https://api.stripe.com".to_owned()),
+            },
+            other => {
+                return Err(ConfigError::new(
+                    "PAYMENT_GATEWAY",
+                    format!("must be simulated or stripe, is {other:?}"),
+                ));
+            }
+        };
+        Ok(Self {
+            event_store_table: required("EVENT_STORE_TABLE")?,
+            gateway,
+        })
+    }
+}

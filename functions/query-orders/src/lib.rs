@@ -1,0 +1,31 @@
+//! `GET /orders/{id}`, `/orders/{id}/events`, `/users/{id}/orders`, `/inventory/{sku}` (HTTP API)
+//! → read (read models, event store).
+
+pub mod config;
+pub mod handler;
+pub mod read_models;
+
+use aws_adapters::connection::Connection;
+use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::dynamodb_order_summaries::DynamoDbOrderSummaries;
+use aws_adapters::dynamodb_stock::DynamoDbStock;
+use aws_adapters::{lambda, telemetry};
+
+/// Serves the function.
+///
+/// # Errors
+/// When a setting is missing or the runtime API cannot be reached.
+pub async fn run() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let config = config::Config::from_env()?;
+    let dynamodb = Connection::from_env()?.dynamodb();
+    let handler = handler::Handler {
+        store: DynamoDbEventStore::new(dynamodb.clone(), config.event_store_table),
+        read_models: read_models::DynamoDbReadModels {
+            summaries: DynamoDbOrderSummaries::new(dynamodb.clone(), config.orders_table),
+            stock: DynamoDbStock::new(dynamodb, config.stock_table),
+        },
+    };
+    let handler = &handler;
+    lambda::serve_http(|request| async move { handler.handle(&request).await }).await
+}

@@ -1,0 +1,30 @@
+//! A plain event of another producer (bus) → record → the same event (event store).
+
+pub mod config;
+pub mod handler;
+
+use aws_adapters::connection::Connection;
+use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::{lambda, telemetry};
+
+/// Serves the function.
+///
+/// # Errors
+/// When a setting is missing or the runtime API cannot be reached.
+pub async fn run() -> Result<(), lambda_runtime::Error> {
+    telemetry::init();
+    let config = config::Config::from_env()?;
+    let aws = Connection::from_env()?;
+    let handler = handler::Handler {
+        store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table),
+    };
+    let handler = &handler;
+    lambda::serve(|invocation| async move {
+        let event = lambda::event_of(invocation.payload)?;
+        handler
+            .handle(event)
+            .await
+            .map(|()| serde_json::Value::Null)
+    })
+    .await
+}

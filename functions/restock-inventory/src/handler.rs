@@ -1,0 +1,213 @@
+//! Changing what is in stock, and what it costs.
+
+use crate::stock_levels::StockLevels;
+use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
+use domain::ids::{EventId, IdempotencyKey, Sku};
+use domain::inventory::{
+    MAX_RESTOCK, Price, RestockCommand, Restocked, Shortage, StockLevel, StockMove, restock,
+};
+use domain::money::{Amount, Currency};
+use domain::order::check_price;
+use event_sourcing::clock::Clock;
+use event_sourcing::envelope::Envelope;
+use event_sourcing::execute::retrying;
+use event_sourcing::failure::Failure;
+use event_sourcing::retry::FullJitter;
+use event_sourcing::store::{AppendError, AppendWith};
+use serde::Deserialize;
+use serde_json::json;
+
+/// The body of `PUT /inventory/{sku}`: at least one of its fields.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestockRequest {
+    /// Pieces to add.
+    restock: Option<u32>,
+    /// Pieces that there are, after counting.
+    available: Option<u32>,
+    /// What a piece costs from now on.
+    unit_price: Option<Amount>,
+    /// Currency of the price; USD where none is given.
+    currency: Option<Currency>,
+}
+
+/// Restocks SKUs.
+#[derive(Debug)]
+pub struct Handler<S, L, C> {
+    /// Where the event is stored, with the stock.
+    pub store: S,
+    /// What is in stock.
+    pub stock: L,
+    /// Tells when.
+    pub clock: C,
+}
+
+impl<S, L, C> Handler<S, L, C>
+where
+    S: AppendWith<StockMove, Refusal = Shortage>,
+    L: StockLevels,
+    C: Clock,
+{
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let sku = request.path("sku", Sku::parse)?;
+        let (command, price) = accept(request.body()?)?;
+        let key = request
+            .header("idempotency-key")
+            .map(|key| {
+                IdempotencyKey::parse(key)
+                    .map_err(|error| Problem::invalid("Idempotency-Key", error))
+            })
+            .transpose()?;
+        let mut waits = backon::BackoffBuilder::build(FullJitter::CALL);
+        loop {
+            let attempt = self.attempt(request, &sku, command, price, key.as_ref());
+            if let Some(level) = attempt.await? {
+                tracing::info!(request_id = request.id(), sku = %sku,
+                    available = level.available, version = level.version, "sku restocked");
+                return Ok(answer(&sku, &level));
+            }
+            let Some(wait) = waits.next() else {
+                let reason = format!("sku {sku} is too busy to be restocked");
+                return Err(Failure::Transient(reason).into());
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One attempt; `None` when the stock moved in between.
+    async fn attempt(
+        &self,
+        request: &HttpRequest,
+        sku: &Sku,
+        command: RestockCommand,
+        price: Option<Price>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<StockLevel>, Problem> {
+        let failed = |failure: Failure| Problem::from(failure);
+        let level = retrying(|| self.stock.level(sku))
+            .await
+            .map_err(|error| failed(Failure::from_error(&error)))?
+            .unwrap_or(StockLevel {
+                available: 0,
+                price: None,
+                version: 0,
+            });
+        let seed = key.map_or_else(|| request.id().to_owned(), |key| key.to_string());
+        let stream = sku.stream();
+        let event_id = EventId::derive(&stream, &seed, "restock-inventory", 0);
+        if key.is_some() && self.is_stored(sku, &event_id).await? {
+            return Ok(Some(level));
+        }
+        let Some((event, stock_move)) = restock(sku, command, price, level.available) else {
+            return Ok(Some(level));
+        };
+        let after = StockLevel {
+            available: level.available
+                + event
+                    .changes
+                    .iter()
+                    .map(|change| change.quantity)
+                    .sum::<i64>(),
+            price: price.or(level.price),
+            version: level.version + 1,
+        };
+        let data = serde_json::to_value(&event)
+            .map_err(|error| failed(Failure::Permanent(error.to_string())))?;
+        let mut envelope = Envelope::new(
+            event_id.as_str(),
+            Restocked::EVENT_TYPE,
+            self.clock.now(),
+            data,
+        );
+        envelope.causation_id = Some(request.id().to_owned());
+        envelope.correlation_id = Some(stream.clone());
+        envelope.traceparent = request.traceparent();
+        let moves = [stock_move];
+        let appended = retrying(|| {
+            self.store
+                .append_with(&stream, level.version, vec![envelope.clone()], &moves)
+        })
+        .await;
+        match appended {
+            Ok(_) => Ok(Some(after)),
+            Err(AppendError::Conflict {
+                stored: Some(stored),
+                ..
+            }) if stored.event_id == event_id.as_str() => Ok(Some(after)),
+            Err(AppendError::Conflict { .. } | AppendError::Refused(_)) => Ok(None),
+            Err(error) => Err(failed(Failure::from_error(&error))),
+        }
+    }
+
+    async fn is_stored(&self, sku: &Sku, event_id: &EventId) -> Result<bool, Problem> {
+        let stream = sku.stream();
+        retrying(|| self.store.read(&stream, 1))
+            .await
+            .map(|history| {
+                history
+                    .iter()
+                    .any(|event| event.event_id == event_id.as_str())
+            })
+            .map_err(|error| Failure::from_error(&error).into())
+    }
+}
+
+fn accept(request: RestockRequest) -> Result<(RestockCommand, Option<Price>), Problem> {
+    let bounded = |field: &str, pieces: u32| {
+        if pieces > MAX_RESTOCK {
+            return Err(Problem::invalid(
+                field,
+                format!("must be at most {MAX_RESTOCK}, is {pieces}"),
+            ));
+        }
+        Ok(pieces)
+    };
+    let price = match (request.unit_price, request.currency) {
+        (None, None) => None,
+        (None, Some(_)) => {
+            return Err(Problem::invalid(
+                "unitPrice",
+                "is missing, for a currency was given",
+            ));
+        }
+        (Some(unit_price), currency) => {
+            let currency = currency.unwrap_or_default();
+            check_price(unit_price).map_err(|reason| Problem::invalid("unitPrice", reason))?;
+            Some(Price {
+                unit_price,
+                currency,
+            })
+        }
+    };
+    let command = match (request.restock, request.available) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid(
+                "available",
+                "and restock exclude each other: give the pieces that there are, or those that come",
+            ));
+        }
+        (Some(pieces), None) => RestockCommand::Add(bounded("restock", pieces)?),
+        (None, Some(pieces)) => RestockCommand::Set(bounded("available", pieces)?),
+        (None, None) if price.is_some() => RestockCommand::Add(0),
+        (None, None) => {
+            return Err(Problem::invalid(
+                "restock",
+                "is missing: give restock (pieces that come), available (pieces that there are) or unitPrice",
+            ));
+        }
+    };
+    Ok((command, price))
+}
+
+fn answer(sku: &Sku, level: &StockLevel) -> HttpResponse {
+    let mut body = json!({"sku": sku, "available": level.available, "version": level.version});
+    if let Some(price) = level.price {
+        body["unitPrice"] = json!(price.unit_price);
+        body["currency"] = json!(price.currency);
+    }
+    HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.version))
+}

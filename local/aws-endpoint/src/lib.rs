@@ -1,0 +1,45 @@
+//! One HTTP endpoint on loopback that speaks AWS's JSON protocols to the real
+//! SDKs and the CLI: `DynamoDB` with streams, SQS, `EventBridge` `PutEvents`,
+//! SSM parameters, `SESv2` mail, STS `GetCallerIdentity`.
+//!
+//! What holds on AWS holds here: limits, capacity units, cancellation reasons,
+//! conflicts of transactions, sizes of events. `awsim-dynamodb` and
+//! `awsim-sqs` are the engines inside; where they are laxer than AWS, this
+//! crate stands in front of them.
+//!
+//! - [`Endpoint`]: starting it, creating what it serves, calling it in process
+//! - `server`: HTTP, which service and operation, answers and errors
+//! - `dynamodb`: expressions, limits, capacity, transactions
+//! - `streams`: the durable change log and what consumers read of it
+//! - `sqs`, `events`, `parameters`, `mail`: the smaller services
+//! - [`MeterSnapshot`], [`Faults`]: what was called, and what goes wrong on purpose
+//!
+//! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
+//! `changes.jsonl` (the change log with checkpoints), `queues.json`, `lock`.
+
+mod api_error;
+mod clock;
+mod dynamodb;
+mod endpoint;
+mod endpoint_error;
+mod events;
+mod faults;
+mod files;
+mod mail;
+mod meter;
+mod parameters;
+mod server;
+mod services;
+mod sqs;
+mod streams;
+
+pub use api_error::ApiError;
+pub use async_trait::async_trait;
+pub use endpoint::{Endpoint, Options};
+pub use endpoint_error::EndpointError;
+pub use events::{EventSink, MAX_PUT_EVENTS_BYTES};
+pub use faults::{CallInfo, Fault, Faults};
+pub use mail::SentEmail;
+pub use meter::{CallKey, Counters, MeterSnapshot};
+pub use sqs::{MAX_MESSAGE_BYTES, QueueDepth};
+pub use streams::{StreamRecord, TableStream, sequence_of};

@@ -1,0 +1,341 @@
+//! The HTTP side: which service and operation a request is for, faults,
+//! answers and errors in AWS's form.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::faults::{CallInfo, Fault};
+use crate::meter::{Outcome, Usage};
+use crate::services::Services;
+use crate::{ApiError, sqs};
+
+/// More than any AWS operation served here takes (`BatchWriteItem`: 16 MB).
+const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+const MAX_WAIT_AT_SHUTDOWN: Duration = Duration::from_secs(2);
+const WAIT_AFTER_REFUSAL: Duration = Duration::from_millis(10);
+
+/// Ends a connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("this call gets no answer, by decision of a fault")]
+struct NoAnswer;
+
+/// A call, taken apart.
+struct Call {
+    caller: String,
+    service: &'static str,
+    operation: String,
+    request: Value,
+}
+
+/// Accepts connections until `stop` changes or its sender is gone.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    services: Arc<Services>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(connection(stream, Arc::clone(&services), stop.clone()));
+                } else {
+                    // Out of file descriptors, say: let some connections end.
+                    tokio::time::sleep(WAIT_AFTER_REFUSAL).await;
+                }
+            }
+            _ = stop.changed() => break,
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    // What still waits then (long polls) is cut off when the set is dropped.
+    let _ = tokio::time::timeout(MAX_WAIT_AT_SHUTDOWN, all_closed).await;
+}
+
+async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(Arc::clone(&services), request));
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    loop {
+        tokio::select! {
+            // A connection that ends in an error has nobody left to tell.
+            _ = connection.as_mut() => return,
+            changed = stop.changed() => {
+                connection.as_mut().graceful_shutdown();
+                if changed.is_err() {
+                    let _ = connection.as_mut().await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn answer(
+    services: Arc<Services>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, NoAnswer> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY_BYTES).collect().await else {
+        let mut error = ApiError::new("RequestEntityTooLargeException", "Request too large");
+        error.status = 413;
+        return Ok(failure("", &error));
+    };
+    let body = body.to_bytes();
+    let call = match Call::parse(&head.method, head.uri.path(), &head.headers, &body) {
+        Ok(call) => call,
+        Err(error) => return Ok(failure("", &error)),
+    };
+    // In a task of its own: a caller that hangs up does not stop a write halfway.
+    let served = tokio::spawn(async move { serve_call(&services, call).await });
+    served.await.unwrap_or_else(|error| {
+        let error = ApiError::internal(format!("the call failed inside the endpoint: {error}"));
+        Ok(failure("", &error))
+    })
+}
+
+async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Bytes>>, NoAnswer> {
+    let Call {
+        caller,
+        service,
+        operation,
+        request,
+    } = call;
+    let fault = services.faults.as_ref().map_or(Fault::None, |faults| {
+        faults.decide(&CallInfo {
+            caller: &caller,
+            service,
+            operation: &operation,
+            request: &request,
+        })
+    });
+    let mut usage = Usage::default();
+    let result = match &fault {
+        Fault::Throttle => Err(throttled(service)),
+        Fault::InternalError => Err(ApiError::internal("an internal error, on purpose")),
+        Fault::TimeoutBefore(wait) => {
+            tokio::time::sleep(*wait).await;
+            let meter = &services.meter;
+            meter.record(&caller, service, &operation, &usage, Outcome::Failed);
+            return Err(NoAnswer);
+        }
+        Fault::None | Fault::WrittenButNoAnswer | Fault::PartialPutEvents(_) => {
+            let failing: &[usize] = match &fault {
+                Fault::PartialPutEvents(failing) => failing,
+                _ => &[],
+            };
+            services
+                .call(service, &operation, request, failing, &mut usage)
+                .await
+        }
+    };
+    let outcome = match &result {
+        Err(error) if error.is_throttle() => Outcome::Throttled,
+        Err(_) => Outcome::Failed,
+        Ok(_) if fault == Fault::WrittenButNoAnswer => Outcome::Failed,
+        Ok(_) => Outcome::Answered,
+    };
+    services
+        .meter
+        .record(&caller, service, &operation, &usage, outcome);
+    if fault == Fault::WrittenButNoAnswer {
+        return Err(NoAnswer);
+    }
+    Ok(match result {
+        Ok(answer) => success(service, &answer),
+        Err(error) => failure(service, &error),
+    })
+}
+
+impl Call {
+    fn parse(
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Self, ApiError> {
+        let caller = caller(headers);
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(target) = text("x-amz-target") {
+            let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+            let service = match prefix {
+                "DynamoDB_20120810" => "dynamodb",
+                "DynamoDBStreams_20120810" => "dynamodbstreams",
+                "AmazonSQS" => "sqs",
+                "AWSEvents" => "events",
+                "AmazonSSM" => "ssm",
+                _ => return Err(unknown_service(target)),
+            };
+            return Ok(Self {
+                caller,
+                service,
+                operation: operation.to_owned(),
+                request: parse_body(body)?,
+            });
+        }
+        if path.starts_with("/v2/email/") {
+            let operation = if *method == Method::POST && path == "/v2/email/outbound-emails" {
+                "SendEmail".to_owned()
+            } else {
+                format!("{method} {path}")
+            };
+            return Ok(Self {
+                caller,
+                service: "ses",
+                operation,
+                request: parse_body(body)?,
+            });
+        }
+        let form = text(CONTENT_TYPE.as_str()).unwrap_or_default();
+        let body = String::from_utf8_lossy(body);
+        if form.starts_with("application/x-www-form-urlencoded") {
+            let action = body
+                .split('&')
+                .find_map(|pair| pair.strip_prefix("Action="));
+            if action == Some("GetCallerIdentity") {
+                return Ok(Self {
+                    caller,
+                    service: "sts",
+                    operation: "GetCallerIdentity".to_owned(),
+                    request: json!({}),
+                });
+            }
+            return Err(unknown_service(
+                action.unwrap_or("a request without Action"),
+            ));
+        }
+        Err(unknown_service(&format!("{method} {path}")))
+    }
+}
+
+/// Access key id of `Authorization: AWS4-HMAC-SHA256 Credential=<id>/…`.
+fn caller(headers: &HeaderMap) -> String {
+    let header = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let credential = header.and_then(|text| text.split_once("Credential="));
+    let id = credential.and_then(|(_, rest)| rest.split('/').next());
+    id.unwrap_or("anonymous").to_owned()
+}
+
+fn parse_body(body: &[u8]) -> Result<Value, ApiError> {
+    if body.is_empty() {
+        return Ok(json!({}));
+    }
+    let request: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::serialization(format!("the body is not JSON: {error}")))?;
+    if !request.is_object() {
+        return Err(ApiError::serialization("the body must be a JSON object"));
+    }
+    Ok(request)
+}
+
+fn unknown_service(what: &str) -> ApiError {
+    ApiError::new(
+        "UnknownOperationException",
+        format!(
+            "the local AWS endpoint does not serve {what}; it serves DynamoDB, DynamoDB Streams, \
+             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), SESv2 SendEmail and \
+             STS GetCallerIdentity"
+        ),
+    )
+}
+
+fn throttled(service: &str) -> ApiError {
+    let (status, code) = match service {
+        "dynamodb" => (400, "ProvisionedThroughputExceededException"),
+        "sqs" => (400, "RequestThrottled"),
+        "ses" => (429, "TooManyRequestsException"),
+        _ => (400, "ThrottlingException"),
+    };
+    ApiError {
+        status,
+        ..ApiError::new(code, "Rate exceeded, on purpose")
+    }
+}
+
+fn content_type(service: &str) -> &'static str {
+    match service {
+        "events" | "ssm" => "application/x-amz-json-1.1",
+        "ses" => "application/json",
+        "sts" => "text/xml",
+        _ => "application/x-amz-json-1.0",
+    }
+}
+
+fn success(service: &str, answer: &Value) -> Response<Full<Bytes>> {
+    let body = match (service, answer) {
+        ("sts", Value::String(xml)) => xml.clone(),
+        _ => answer.to_string(),
+    };
+    respond(StatusCode::OK, content_type(service), body, &[])
+}
+
+fn failure(service: &str, error: &ApiError) -> Response<Full<Bytes>> {
+    let shape = match service {
+        "sqs" => sqs::error_shape(&error.code),
+        _ => &error.code,
+    };
+    let namespace = match (service, shape) {
+        ("dynamodb" | "dynamodbstreams", "ValidationException" | "ThrottlingException") => {
+            "com.amazon.coral.validate#"
+        }
+        ("dynamodb" | "dynamodbstreams", _) => "com.amazonaws.dynamodb.v20120810#",
+        ("sqs", _) => "com.amazonaws.sqs#",
+        _ => "",
+    };
+    let mut body = Map::from_iter([
+        ("__type".to_owned(), json!(format!("{namespace}{shape}"))),
+        ("message".to_owned(), json!(error.message)),
+    ]);
+    if shape == "TransactionCanceledException" {
+        body.insert("Message".to_owned(), json!(error.message));
+    }
+    if let Some(details) = &error.details {
+        body.extend(details.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = Value::Object(body).to_string();
+    let query_error = format!("{};Sender", error.code);
+    let extra: &[(&'static str, &str)] = match service {
+        "sqs" => &[("x-amzn-query-error", &query_error)],
+        _ => &[("x-amzn-errortype", shape)],
+    };
+    respond(status, content_type(service), body, extra)
+}
+
+fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+    headers: &[(&'static str, &str)],
+) -> Response<Full<Bytes>> {
+    let mut builder = Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, content_type)
+        .header("x-amzn-requestid", Uuid::new_v4().to_string());
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    let built = builder.body(Full::new(Bytes::from(body)));
+    built.unwrap_or_else(|_| {
+        // Only a header value could be malformed; then an empty 500 it is.
+        let mut plain = Response::new(Full::default());
+        *plain.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        plain
+    })
+}

@@ -1,0 +1,64 @@
+//! All services of one endpoint, and which of them a call is for.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::ApiError;
+use crate::dynamodb::DynamoDb;
+use crate::events::Events;
+use crate::faults::Faults;
+use crate::mail::Mail;
+use crate::meter::{Meter, Usage};
+use crate::parameters::Parameters;
+use crate::sqs::Sqs;
+use crate::streams::api;
+
+/// All services behind one address.
+pub(crate) struct Services {
+    pub(crate) dynamodb: DynamoDb,
+    pub(crate) sqs: Sqs,
+    pub(crate) events: Events,
+    pub(crate) parameters: Parameters,
+    pub(crate) mail: Mail,
+    pub(crate) meter: Meter,
+    pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) account: String,
+}
+
+impl Services {
+    pub(crate) async fn call(
+        &self,
+        service: &str,
+        operation: &str,
+        request: Value,
+        failing_entries: &[usize],
+        usage: &mut Usage,
+    ) -> Result<Value, ApiError> {
+        match service {
+            "dynamodb" => self.dynamodb.call(operation, request, usage).await,
+            "dynamodbstreams" => api::call(&self.dynamodb.streams(), operation, &request),
+            "sqs" => self.sqs.call(operation, request, usage).await,
+            "events" => {
+                self.events
+                    .call(operation, request, failing_entries, usage)
+                    .await
+            }
+            "ssm" => self.parameters.call(operation, &request),
+            "ses" => self.mail.call(operation, request),
+            "sts" if operation == "GetCallerIdentity" => Ok(json!(caller_identity(&self.account))),
+            _ => Err(ApiError::unknown_operation(service, operation)),
+        }
+    }
+}
+
+fn caller_identity(account: &str) -> String {
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <GetCallerIdentityResult><Arn>arn:aws:iam::{account}:user/local</Arn>\
+         <UserId>local</UserId><Account>{account}</Account></GetCallerIdentityResult>\
+         <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata>\
+         </GetCallerIdentityResponse>",
+        uuid::Uuid::new_v4()
+    )
+}

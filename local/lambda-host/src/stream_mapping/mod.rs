@@ -1,0 +1,237 @@
+//! Event source mapping of a stream (`DynamoDB`, Kinesis): reads records, hands them to a function
+//! in batches, in the order of each partition key, and retries until they are done with.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>
+//!
+//! The records of a stream are spread over lanes (shards times parallelization factor) by a hash
+//! of their key. A lane has one batch under way at a time and goes on only when that is settled:
+//! every record of it answered for, or given up. Only then does its checkpoint move.
+
+mod batch;
+mod failure_record;
+mod lane;
+mod observer;
+mod settle;
+mod source;
+
+pub use failure_record::DropCondition;
+pub use observer::{BatchInfo, MappingEvent, MappingObserver, NoMappingObserver};
+pub use source::{Record, RecordSource};
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::{RetryClock, WallClock};
+use crate::destination::{AnyDestination, Destination};
+use crate::invocation::{AnyInvoke, Invoke};
+use lane::Lane;
+
+/// What kind of stream it is: the metadata of a batch that is given up is named after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// The stream of a table.
+    DynamoDb,
+    /// A data stream.
+    Kinesis,
+}
+
+impl StreamKind {
+    pub(crate) fn batch_info_key(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "DDBStreamBatchInfo",
+            Self::Kinesis => "KinesisBatchInfo",
+        }
+    }
+}
+
+/// Where a mapping without checkpoint begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartingPosition {
+    /// With the oldest record.
+    TrimHorizon,
+    /// After the newest record.
+    Latest,
+}
+
+/// Tells which records the function gets (`FilterCriteria`).
+pub type RecordFilter = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
+
+/// How a stream is mapped to a function.
+#[derive(Clone)]
+pub struct StreamMappingSettings {
+    /// Name of the function.
+    pub function: String,
+    /// ARN of the function.
+    pub function_arn: String,
+    /// ARN of the stream.
+    pub stream_arn: String,
+    /// Kind of the stream.
+    pub kind: StreamKind,
+    /// Most records in a batch. Default 100.
+    pub batch_size: usize,
+    /// How long to gather a batch, from its first record on. Default 0: what is there.
+    pub batching_window: Duration,
+    /// Shards that the stream has. Default 1.
+    pub shards: u32,
+    /// Batches of one shard that are under way at a time, 1 to 10. Default 1.
+    pub parallelization_factor: u32,
+    /// Where to begin without a checkpoint. Default `TRIM_HORIZON`.
+    pub starting_position: StartingPosition,
+    /// Records that it refuses are skipped. Default none.
+    pub filter: Option<RecordFilter>,
+    /// Whether the answer says which records failed. Default false.
+    pub report_batch_item_failures: bool,
+    /// Whether a failed batch is split. Default false.
+    pub bisect_batch_on_function_error: bool,
+    /// Retries of a failed batch; none retries forever. Default none (-1 in a template).
+    pub maximum_retry_attempts: Option<u32>,
+    /// Older records are given up; none keeps them. Default none (-1 in a template).
+    pub maximum_record_age: Option<Duration>,
+    /// Gets the metadata of a batch that is given up.
+    pub on_failure: Option<String>,
+    /// Delays between retries.
+    pub clock: RetryClock,
+    /// Is told what happens.
+    pub observer: Arc<dyn MappingObserver>,
+}
+
+impl StreamMappingSettings {
+    /// Lambda's defaults for a table's stream.
+    #[must_use]
+    pub fn new(
+        function: impl Into<String>,
+        function_arn: impl Into<String>,
+        stream_arn: impl Into<String>,
+    ) -> Self {
+        Self {
+            function: function.into(),
+            function_arn: function_arn.into(),
+            stream_arn: stream_arn.into(),
+            kind: StreamKind::DynamoDb,
+            batch_size: 100,
+            batching_window: Duration::ZERO,
+            shards: 1,
+            parallelization_factor: 1,
+            starting_position: StartingPosition::TrimHorizon,
+            filter: None,
+            report_batch_item_failures: false,
+            bisect_batch_on_function_error: false,
+            maximum_retry_attempts: None,
+            maximum_record_age: None,
+            on_failure: None,
+            clock: RetryClock::local(),
+            observer: Arc::new(NoMappingObserver),
+        }
+    }
+}
+
+impl fmt::Debug for StreamMappingSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StreamMappingSettings")
+            .field("function", &self.function)
+            .field("stream_arn", &self.stream_arn)
+            .field("batch_size", &self.batch_size)
+            .field("shards", &self.shards)
+            .field("parallelization_factor", &self.parallelization_factor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the lanes of a mapping share.
+struct Shared<S> {
+    settings: StreamMappingSettings,
+    source: Arc<S>,
+    invoke: AnyInvoke,
+    destination: AnyDestination,
+    wall: WallClock,
+}
+
+/// A running mapping. Dropped, it stops.
+#[derive(Debug)]
+pub struct StreamMapping {
+    lanes: Vec<JoinHandle<()>>,
+    settled: Vec<Arc<AtomicU64>>,
+    stop: watch::Sender<bool>,
+}
+
+impl StreamMapping {
+    /// Starts the mapping. Must be called within a tokio runtime.
+    pub fn start<S: RecordSource>(
+        settings: StreamMappingSettings,
+        source: Arc<S>,
+        invoke: Arc<impl Invoke>,
+        destination: Arc<impl Destination>,
+    ) -> Self {
+        let shards = settings.shards.max(1);
+        let parts = settings.parallelization_factor.max(1);
+        let stop = watch::channel(false).0;
+        let shared = Arc::new(Shared {
+            settings,
+            source,
+            invoke,
+            destination,
+            wall: WallClock::new(),
+        });
+        let mut lanes = Vec::new();
+        let mut settled = Vec::new();
+        for shard in 0..shards {
+            for part in 0..parts {
+                let through = Arc::new(AtomicU64::new(0));
+                let place = lane::Place {
+                    shard,
+                    shards,
+                    part,
+                    parts,
+                };
+                let lane = Lane::new(
+                    Arc::clone(&shared),
+                    place,
+                    Arc::clone(&through),
+                    stop.subscribe(),
+                );
+                lanes.push(tokio::spawn(lane.run()));
+                settled.push(through);
+            }
+        }
+        Self {
+            lanes,
+            settled,
+            stop,
+        }
+    }
+
+    /// Every record up to this sequence is done with: answered for, filtered out or given up. When
+    /// it reaches the source's last sequence, the mapping is quiet.
+    #[must_use]
+    pub fn settled_through(&self) -> u64 {
+        self.settled
+            .iter()
+            .map(|through| through.load(Ordering::Acquire))
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Stops the mapping: no more batches, no more retries. An invocation under way is waited for,
+    /// and settled if it succeeds; what is not settled comes again after the next start.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        for lane in std::mem::take(&mut self.lanes) {
+            let _ = lane.await;
+        }
+    }
+}
+
+impl Drop for StreamMapping {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,89 @@
+//! The buses: what is put on one goes to every target of every rule that matches.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_endpoint::EventSink;
+use jiff::Timestamp;
+use lambda_host::async_invoke::Origin;
+use sam_template::Rule;
+use serde_json::Value;
+
+use crate::delivery::{Delivery, Sender};
+
+/// An event that a bus accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Name of the bus.
+    pub bus: String,
+    /// `source` of the entry.
+    pub source: String,
+    /// `detail` of the entry.
+    pub detail: Value,
+}
+
+/// Routes events by the rules of the template.
+pub(crate) struct Buses {
+    rules: Vec<(Rule, Sender)>,
+    delivery: Delivery,
+    published: Arc<Mutex<Vec<Published>>>,
+    keep: bool,
+}
+
+impl Buses {
+    pub(crate) fn new(rules: Vec<Rule>, delivery: Delivery, keep: bool) -> Self {
+        let rules = rules
+            .into_iter()
+            .filter(|rule| rule.enabled)
+            .map(|rule| {
+                let sender = Sender {
+                    name: rule.name.clone(),
+                    arn: rule.arn.clone(),
+                    origin: Origin::Rule(rule.name.clone()),
+                };
+                (rule, sender)
+            })
+            .collect();
+        Self {
+            rules,
+            delivery,
+            published: Arc::default(),
+            keep,
+        }
+    }
+
+    /// What was accepted, where that is remembered.
+    pub(crate) fn published(&self) -> Arc<Mutex<Vec<Published>>> {
+        Arc::clone(&self.published)
+    }
+}
+
+#[async_trait]
+impl EventSink for Buses {
+    async fn accept(&self, bus: &str, events: Vec<Value>) {
+        let ingested = Timestamp::now().to_string();
+        for event in events {
+            for (rule, sender) in &self.rules {
+                if rule.bus == bus && rule.pattern.matches(&event) {
+                    for target in &rule.targets {
+                        self.delivery
+                            .deliver(sender, target, &event, &ingested)
+                            .await;
+                    }
+                }
+            }
+            if self.keep {
+                let published = Published {
+                    bus: bus.to_owned(),
+                    source: event["source"].as_str().unwrap_or_default().to_owned(),
+                    detail: event["detail"].clone(),
+                };
+                let mut all = self
+                    .published
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                all.push(published);
+            }
+        }
+    }
+}

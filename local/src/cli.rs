@@ -1,0 +1,202 @@
+//! What can be asked of `cargo local`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo local",
+    bin_name = "cargo local",
+    version,
+    about = "Runs the whole order system on this machine, as template.yaml says, without AWS.",
+    long_about = "Runs the whole order system on this machine, as template.yaml says, without AWS.\n\n\
+        Functions run as separate processes through the Lambda Runtime API; tables, queues, buses \
+        and parameters are served by one AWS endpoint on loopback; rules, stream mappings, \
+        retries, dead letters, schedules and the HTTP API are driven as the template wires them. \
+        What the template says and the local run does not do is an error at the start, never \
+        skipped. It needs no account and no network, and it never talks to AWS.\n\n\
+        Without a command it serves until Ctrl-C (`up`).",
+    after_help = "Examples:\n  \
+        cargo local                              serve on 127.0.0.1:3000 (API) and :4566 (AWS)\n  \
+        cargo local --data-dir .local-data       the same, and keep everything over a restart\n  \
+        cargo local demo                         place the sample orders and check what becomes of them\n  \
+        cargo local load orders.jsonl --json     place many orders and report as one JSON object\n  \
+        cargo local invoke notify-user events/notify-user-plain.json",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// What to do; `up` without one.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve, without a command.
+    #[command(flatten)]
+    pub up: UpArgs,
+    /// What all commands share.
+    #[command(flatten)]
+    pub stack: StackArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until Ctrl-C, and print every event as it travels
+    ///
+    /// One line for each event that a function got: time (UTC), stream, event, function, duration;
+    /// and one for each failure, retry and dead letter. The first Ctrl-C lets what runs come to
+    /// its end, a second one ends at once.
+    Up(UpArgs),
+    /// Place the sample orders, wait until quiet, and compare the outcomes with what is expected
+    ///
+    /// Prints each order's timeline and a table of outcomes. Exits with 0 only if every order came
+    /// to what its sample expects and nothing ended in a dead-letter queue.
+    Demo(DemoArgs),
+    /// Place many orders, and report throughput, latency, cost and invariants
+    ///
+    /// FILE has one POST /orders body per line (JSON); a line may also have `at`, which is
+    /// ignored; blank lines are skipped. A repeated run places the same orders. Exits with 1 if
+    /// an invariant is broken.
+    Load(LoadArgs),
+    /// Call one function with one event, and print its answer
+    ///
+    /// In a fresh system, or, with --data-dir, in the one that runs on that folder (or is kept in
+    /// it). A function error prints the error document and exits with 1.
+    Invoke(InvokeArgs),
+}
+
+/// What all commands share.
+#[derive(Debug, Clone, Args)]
+pub struct StackArgs {
+    /// The SAM template [default: template.yaml of this folder or the next one above]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub template: Option<PathBuf>,
+    /// A value for a template parameter, such as CancelGraceSeconds=0; may be repeated
+    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = key_value, global = true)]
+    pub parameters: Vec<(String, String)>,
+    /// Run built functions, DIR/NAME/bootstrap (as `cargo lambda build` leaves them) or
+    /// DIR/NAME, instead of those inside this program
+    #[arg(long, value_name = "DIR", global = true)]
+    pub functions_dir: Option<PathBuf>,
+    /// What the first retry of a failed asynchronous event waits here; on AWS it is 60 s, and the
+    /// other delays keep the proportion
+    #[arg(long, value_name = "MS", default_value_t = 200, global = true)]
+    pub retry_delay: u64,
+    /// Print the functions' log lines, too
+    #[arg(long, global = true)]
+    pub logs: bool,
+}
+
+impl StackArgs {
+    /// The template parameters.
+    #[must_use]
+    pub fn parameter_values(&self) -> BTreeMap<String, String> {
+        self.parameters.iter().cloned().collect()
+    }
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Port of the HTTP API on 127.0.0.1; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    pub api_port: u16,
+    /// Port of the AWS endpoint on 127.0.0.1; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 4566)]
+    pub aws_port: u16,
+    /// Keep everything in this folder over a restart: tables, streams and how far they were read,
+    /// queues, events on their way to functions [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// For programs: print one JSON line with the addresses when ready, and the rest on standard
+    /// error
+    #[arg(long)]
+    pub json_ready: bool,
+}
+
+/// How to run the demo.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Folder of the sample orders [default: events/demo beside the template]
+    #[arg(long, value_name = "DIR")]
+    pub samples: Option<PathBuf>,
+    /// Print every event as it travels, too
+    #[arg(long)]
+    pub trace: bool,
+}
+
+/// How to load.
+#[derive(Debug, Clone, Args)]
+pub struct LoadArgs {
+    /// The orders: one POST /orders body per line
+    pub file: PathBuf,
+    /// Orders that are placed at the same time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// What is in stock: JSON {sku: pieces}, or one {sku, available, unitPrice?, currency?} per
+    /// line [default: what the orders need]
+    #[arg(long, value_name = "FILE")]
+    pub stock: Option<PathBuf>,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to call a function.
+#[derive(Debug, Clone, Args)]
+pub struct InvokeArgs {
+    /// Name of the function, such as place-order
+    pub function: String,
+    /// File with one event as JSON; - for standard input
+    pub file: PathBuf,
+    /// Stock what the event's items need first
+    #[arg(long)]
+    pub with_stock: bool,
+    /// The system that runs on this folder, or is kept in it [default: a fresh one]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, as in LogLevel=DEBUG".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_the_options_are_those_of_up() {
+        let cli = Cli::try_parse_from(["local", "--api-port", "0", "--logs"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.up.api_port, 0);
+        assert_eq!(cli.up.aws_port, 4566);
+        assert!(cli.stack.logs);
+    }
+
+    #[test]
+    fn shared_options_stand_after_the_command_and_parameters_are_pairs() {
+        let line = [
+            "local",
+            "demo",
+            "--parameter",
+            "A=b=c",
+            "--retry-delay",
+            "5",
+        ];
+        let cli = Cli::try_parse_from(line).unwrap();
+        assert_eq!(cli.stack.parameter_values()["A"], "b=c");
+        assert_eq!(cli.stack.retry_delay, 5);
+        assert!(Cli::try_parse_from(["local", "--parameter", "novalue"]).is_err());
+    }
+}

@@ -1,0 +1,227 @@
+//! `demo`: the sample orders, and whether they come to what they should.
+
+mod report;
+mod sample;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::{IdempotencyKey, OrderId, UserId};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::restock::Needs;
+use super::{GRACE, options};
+use crate::cli::{DemoArgs, StackArgs};
+use crate::error::LocalError;
+use crate::http_client::{Answer, HttpClient, path_segment};
+use crate::stack::Stack;
+use crate::store_view::{Store, StoreView, Tables};
+use crate::terminal::{Output, Printer};
+use report::Outcome;
+use sample::{Sample, Then, Way};
+
+/// So long may the samples take together.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// How far apart two looks at an order are.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// `source` of the events that are put on the bus by somebody else.
+const OTHER_PRODUCER: &str = "legacy-shop";
+
+/// Places the samples, waits until quiet, prints timelines and outcomes.
+///
+/// # Errors
+/// [`LocalError::Input`] for a sample that cannot be read; what keeps the system from running.
+pub async fn run(shared: &StackArgs, args: &DemoArgs) -> Result<ExitCode, LocalError> {
+    let printer = Arc::new(Printer::start(Output::Stdout));
+    let mut options = options(shared)?;
+    options.keep_history = true;
+    if args.trace {
+        options.steps = Arc::clone(&printer) as _;
+    }
+    if shared.logs {
+        options.logs = Arc::clone(&printer) as _;
+    }
+    let folder = args.samples.clone().unwrap_or_else(|| {
+        let beside = options.template.parent().map(PathBuf::from);
+        beside.unwrap_or_default().join("events/demo")
+    });
+    let samples = sample::read_all(&folder)?;
+    let started = Instant::now();
+    let stack = Arc::new(Stack::start(options).await?);
+    let ready = started.elapsed();
+    printer.line(format!(
+        "Ready after {:.2} s: {} functions on this machine, nothing on AWS.",
+        ready.as_secs_f64(),
+        stack.template().functions.len()
+    ));
+    let outcomes = place_all(&stack, samples).await?;
+    stack.quiet(DEADLINE).await?;
+    let tables = Tables::of(stack.template());
+    let view = StoreView::read(Store::Endpoint(stack.endpoint()), &tables).await?;
+    let dead_letters = stack.dead_letter_depths();
+    let all_well = report::print(&printer, &outcomes, &view, &dead_letters);
+    printer.line(format!(
+        "Done after {:.2} s.",
+        started.elapsed().as_secs_f64()
+    ));
+    printer.finish();
+    if let Ok(stack) = Arc::try_unwrap(stack).map_err(|_| ()) {
+        stack.shutdown(GRACE).await?;
+    }
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Stocks, then lets every sample go its way at the same time.
+async fn place_all(stack: &Arc<Stack>, samples: Vec<Sample>) -> Result<Vec<Outcome>, LocalError> {
+    let client = HttpClient::new();
+    let mut needs = Needs::default();
+    for stock in samples.iter().flat_map(|sample| &sample.stock) {
+        needs.add(&stock.sku, stock.available, stock.price.clone());
+    }
+    needs.restock(&client, &stack.api_url()).await?;
+    let placing: Vec<_> = samples
+        .into_iter()
+        .map(|sample| {
+            let (client, stack) = (client.clone(), Arc::clone(stack));
+            tokio::spawn(async move { go(&client, &stack, sample).await })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for placed in placing {
+        match placed.await {
+            Ok(outcome) => outcomes.push(outcome?),
+            Err(error) => {
+                return Err(LocalError::Refused {
+                    request: "a sample".to_owned(),
+                    answer: error.to_string(),
+                });
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// One sample's way through the API, or over the bus.
+async fn go(client: &HttpClient, stack: &Stack, sample: Sample) -> Result<Outcome, LocalError> {
+    let mut trouble = Vec::new();
+    let order = match &sample.way {
+        Way::Request(body) => {
+            let api = stack.api_url();
+            let key = format!("demo-{}", sample.file);
+            let first = place(client, &api, &key, body).await?;
+            if first.status != 202 {
+                trouble.push(format!("POST /orders: {} {}", first.status, first.text()));
+            }
+            let order = first.json()["orderId"].as_str().map(str::to_owned);
+            let order = order.unwrap_or_else(|| derived(body, &key));
+            match sample.then {
+                None => {}
+                Some(Then::Cancel) => {
+                    trouble.extend(cancel(client, &api, &order).await?);
+                }
+                Some(Then::Repeat) => {
+                    let again = place(client, &api, &key, body).await?;
+                    if (again.status, &again.body) != (first.status, &first.body) {
+                        trouble.push(format!("repeated: {} {}", again.status, again.text()));
+                    }
+                }
+                Some(Then::RepeatWithAnotherBody) => {
+                    let mut other = body.clone();
+                    let quantity = other["items"][0]["quantity"].as_u64().unwrap_or(1);
+                    other["items"][0]["quantity"] = json!(quantity + 1);
+                    let again = place(client, &api, &key, &other).await?;
+                    if again.status != 422 {
+                        trouble.push(format!("another body: {} {}", again.status, again.text()));
+                    }
+                }
+            }
+            order
+        }
+        Way::Put(event) => {
+            trouble.extend(put(client, stack, event).await?);
+            let order = &event["data"]["orderId"];
+            order.as_str().unwrap_or_default().to_owned()
+        }
+    };
+    Ok(Outcome {
+        sample,
+        order,
+        trouble,
+    })
+}
+
+async fn place(
+    client: &HttpClient,
+    api: &str,
+    key: &str,
+    body: &Value,
+) -> Result<Answer, LocalError> {
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", key),
+    ];
+    let url = format!("{api}/orders");
+    Ok(client
+        .send("POST", &url, &headers, body.to_string())
+        .await?)
+}
+
+/// Cancels an order as soon as it is confirmed; says what went wrong.
+async fn cancel(client: &HttpClient, api: &str, order: &str) -> Result<Option<String>, LocalError> {
+    let url = format!("{api}/orders/{}", path_segment(order));
+    let until = Instant::now() + DEADLINE;
+    loop {
+        let answer = client.send("GET", &url, &[], "").await?;
+        if answer.json()["status"] == "confirmed" {
+            break;
+        }
+        if Instant::now() >= until {
+            let last = format!("{} {}", answer.status, answer.text());
+            return Ok(Some(format!("never confirmed, so not cancelled: {last}")));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let answer = client
+        .send("POST", &format!("{url}/cancel"), &[], "")
+        .await?;
+    let refused = answer.status != 202;
+    Ok(refused.then(|| format!("cancel: {} {}", answer.status, answer.text())))
+}
+
+/// Puts a plain event on the bus, as another producer would.
+async fn put(
+    client: &HttpClient,
+    stack: &Stack,
+    event: &Value,
+) -> Result<Option<String>, LocalError> {
+    let bus = stack.template().buses.first();
+    let entry = json!({
+        "EventBusName": bus.map_or("default", |bus| bus.name.as_str()),
+        "Source": OTHER_PRODUCER,
+        "DetailType": event["eventType"],
+        "Detail": event.to_string(),
+    });
+    let request = json!({"Entries": [entry]});
+    let answer = client
+        .aws(&stack.endpoint().url(), "AWSEvents.PutEvents", &request)
+        .await?;
+    let refused = answer.status != 200 || answer.json()["FailedEntryCount"] != json!(0);
+    Ok(refused.then(|| format!("PutEvents: {} {}", answer.status, answer.text())))
+}
+
+fn derived(body: &Value, key: &str) -> String {
+    let user = body["userId"]
+        .as_str()
+        .and_then(|user| UserId::parse(user).ok());
+    let key = IdempotencyKey::parse(key).ok();
+    user.zip(key)
+        .map(|(user, key)| OrderId::derive(&user, &key).to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,59 @@
+//! The commands of `cargo local`.
+
+pub mod demo;
+mod function_table;
+pub mod invoke;
+pub mod load;
+pub mod restock;
+mod running;
+pub mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lambda_host::clock::RetryClock;
+
+use crate::cli::{Cli, Command, StackArgs};
+use crate::error::LocalError;
+use crate::programs::Programs;
+use crate::stack::StackOptions;
+use crate::template;
+
+/// So long may what runs go on when a command ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// [`LocalError`] for what cannot be started or read; what was checked and found wrong is the
+/// exit code.
+pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
+    let Cli { command, up, stack } = cli;
+    match command.unwrap_or(Command::Up(up)) {
+        Command::Up(args) => up::run(&stack, &args).await,
+        Command::Demo(args) => demo::run(&stack, &args).await,
+        Command::Load(args) => load::run(&stack, &args).await,
+        Command::Invoke(args) => invoke::run(&stack, &args).await,
+    }
+}
+
+/// The options that all commands share.
+fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
+    let here = std::env::current_dir().map_err(|error| LocalError::file(".", error))?;
+    let path = template::find(args.template.as_deref(), &here)?;
+    let programs = match &args.functions_dir {
+        Some(folder) => Programs::Folder(folder.clone()),
+        None => Programs::One(this_program()?),
+    };
+    let mut options = StackOptions::new(path, programs);
+    options.parameters = args.parameter_values();
+    options.clock = RetryClock {
+        first_delay: Duration::from_millis(args.retry_delay),
+    };
+    Ok(options)
+}
+
+fn this_program() -> Result<PathBuf, LocalError> {
+    std::env::current_exe().map_err(|error| LocalError::file("the running program", error))
+}

@@ -1,0 +1,136 @@
+//! Filling the stock through the HTTP API, as a shop would.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::error::LocalError;
+use crate::http_client::{HttpClient, path_segment};
+
+/// Most pieces of one restock; the API takes no more.
+const MOST: u64 = 1_000_000_000;
+
+/// What is needed of one SKU.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Need {
+    /// Pieces.
+    pub pieces: u64,
+    /// The price of a piece and its currency, as JSON; none where orders disagree or say nothing.
+    pub price: Option<(Value, Value)>,
+    /// Orders disagree about the price.
+    disputed: bool,
+}
+
+/// What is needed, by SKU.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Needs(BTreeMap<String, Need>);
+
+impl Needs {
+    /// Adds what the `items` of a POST /orders body need. Lines that are no valid lines need
+    /// nothing.
+    pub fn add_order(&mut self, body: &Value) {
+        let currency = &body["currency"];
+        for item in body["items"].as_array().into_iter().flatten() {
+            let (Some(sku), Some(quantity)) = (item["sku"].as_str(), item["quantity"].as_u64())
+            else {
+                continue;
+            };
+            let price = item.get("unitPrice").filter(|price| price.is_number());
+            let price = price.filter(|_| currency.is_string()).cloned();
+            self.add(sku, quantity, price.map(|price| (price, currency.clone())));
+        }
+    }
+
+    /// Adds pieces of one SKU, at a price where one is given.
+    pub fn add(&mut self, sku: &str, pieces: u64, price: Option<(Value, Value)>) {
+        let need = self.0.entry(sku.to_owned()).or_default();
+        need.pieces = need.pieces.saturating_add(pieces);
+        match (&need.price, price) {
+            (Some(known), Some(price)) if !same_price(known, &price) => {
+                need.price = None;
+                need.disputed = true;
+            }
+            (None, Some(price)) if !need.disputed => need.price = Some(price),
+            _ => {}
+        }
+    }
+
+    /// The SKUs and what is needed of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Need)> {
+        self.0.iter()
+    }
+
+    /// Stocks everything.
+    ///
+    /// # Errors
+    /// [`LocalError::Http`] for no answer; [`LocalError::Refused`] names the SKU.
+    pub async fn restock(&self, client: &HttpClient, api: &str) -> Result<(), LocalError> {
+        for (sku, need) in &self.0 {
+            let mut left = need.pieces;
+            let mut price = need.price.clone();
+            loop {
+                let pieces = left.min(MOST);
+                let mut body = json!({"restock": pieces});
+                if let Some((price, currency)) = price.take() {
+                    body["unitPrice"] = price;
+                    body["currency"] = currency;
+                }
+                restock(client, api, sku, &body).await?;
+                left -= pieces;
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn restock(
+    client: &HttpClient,
+    api: &str,
+    sku: &str,
+    body: &Value,
+) -> Result<(), LocalError> {
+    let url = format!("{api}/inventory/{}", path_segment(sku));
+    let headers = [("content-type", "application/json")];
+    let answer = client.send("PUT", &url, &headers, body.to_string()).await?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    Err(LocalError::Refused {
+        request: format!("stocking {sku}"),
+        answer: format!("{} {}", answer.status, answer.text()),
+    })
+}
+
+fn same_price(one: &(Value, Value), other: &(Value, Value)) -> bool {
+    let amount = |price: &Value| price.to_string().parse::<rust_decimal::Decimal>().ok();
+    one.1 == other.1
+        && (one.0 == other.0 || amount(&one.0).is_some_and(|a| Some(a) == amount(&other.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_add_up_and_a_disputed_price_is_left_open() {
+        let order = |sku: &str, quantity: u64, price: &str| {
+            let price: Value = serde_json::from_str(price).unwrap();
+            json!({"currency": "USD", "items": [{"sku": sku, "quantity": quantity, "unitPrice": price}]})
+        };
+        let mut needs = Needs::default();
+        needs.add_order(&order("tea", 2, "4.5"));
+        needs.add_order(&order("tea", 3, "4.50"));
+        needs.add_order(&order("cup", 1, "1"));
+        needs.add_order(&order("cup", 1, "2"));
+        needs.add_order(&order("cup", 1, "2"));
+        needs.add_order(&json!({"items": "nonsense"}));
+        let all: BTreeMap<_, _> = needs.iter().collect();
+        assert_eq!(all[&"tea".to_owned()].pieces, 5);
+        assert!(all[&"tea".to_owned()].price.is_some());
+        assert_eq!(all[&"cup".to_owned()].pieces, 3);
+        assert_eq!(all[&"cup".to_owned()].price, None);
+    }
+}

@@ -1,0 +1,185 @@
+//! `up`: serves until Ctrl-C.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use domain::ids::{IdempotencyKey, OrderId, UserId};
+use serde_json::json;
+
+use super::function_table::function_table;
+use super::running::Running;
+use super::{GRACE, options};
+use crate::cli::{StackArgs, UpArgs};
+use crate::error::LocalError;
+use crate::http_client::path_segment;
+use crate::stack::{REGION, Stack};
+use crate::terminal::{Output, Palette, Printer};
+
+/// Exit code of a program that was ended by Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// Serves until the first Ctrl-C, then ends in order; at once with a second one.
+///
+/// # Errors
+/// [`LocalError`] when the system cannot be started or its data not be written.
+pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalError> {
+    let output = if args.json_ready {
+        Output::Stderr
+    } else {
+        Output::Stdout
+    };
+    let printer = Arc::new(Printer::start(output));
+    let mut options = options(shared)?;
+    options.api_port = args.api_port;
+    options.aws_port = args.aws_port;
+    options.data_dir.clone_from(&args.data_dir);
+    options.steps = Arc::clone(&printer) as _;
+    if shared.logs {
+        options.logs = Arc::clone(&printer) as _;
+    }
+    let stack = Stack::start(options).await?;
+    let running = Running::of(&stack);
+    if let Some(folder) = &args.data_dir {
+        running.announce(folder)?;
+    }
+    if args.json_ready {
+        let line = serde_json::to_string(&running).unwrap_or_default();
+        // Nobody reads it: then nobody misses it.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    } else {
+        printer.line(welcome(&stack, args, printer.palette()));
+    }
+    interrupted().await;
+    printer.line("Ending: what runs comes to its end. Ctrl-C again ends at once.");
+    tokio::spawn(async {
+        interrupted().await;
+        std::process::exit(INTERRUPTED);
+    });
+    let stats = stack.host().stats();
+    let configured = stack.configured_memory();
+    let ended = stack.shutdown(GRACE).await;
+    if stats.values().any(|stats| stats.invocations > 0) {
+        printer.line(function_table(&stats, &configured).trim_end());
+    }
+    if let Some(folder) = &args.data_dir {
+        Running::withdraw(folder);
+    }
+    printer.finish();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Waits for Ctrl-C, or for the polite signal that service managers send.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {
+    let api = stack.api_url();
+    let aws = stack.endpoint().url();
+    let data = args.data_dir.as_ref().map_or_else(
+        || "in memory; --data-dir DIR keeps it".to_owned(),
+        |folder| folder.display().to_string(),
+    );
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    line(palette.bold("The order system runs on this machine. Nothing here talks to AWS."));
+    line(String::new());
+    line(format!("  HTTP API      {api}"));
+    line(format!(
+        "  AWS endpoint  {aws}  (DynamoDB, SQS, EventBridge PutEvents, SSM, SES)"
+    ));
+    line(format!(
+        "  Lambda        {}  (aws lambda invoke --endpoint-url)",
+        stack.lambda_url()
+    ));
+    line(format!("  data          {data}"));
+    line(String::new());
+    line("Stock a SKU, place an order, look at it, at its events, cancel it:".to_owned());
+    line(String::new());
+    for command in curl_lines(&api) {
+        line(format!("  {command}"));
+    }
+    line(String::new());
+    line("Put an event of another producer on the bus:".to_owned());
+    line(String::new());
+    line(format!("  {} {}", credentials(&aws), put_events(stack)));
+    line(String::new());
+    line("Let `cargo lambda watch` use these tables:".to_owned());
+    line(String::new());
+    line(format!("  export {}", watch_environment(stack, &aws)));
+    line(String::new());
+    line(palette.dim("time (UTC)    stream                 event                        function             duration  memory"));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Requests that work as they stand: the order's id follows from user and key.
+fn curl_lines(api: &str) -> Vec<String> {
+    let (user, key) = ("abc123", "first-order");
+    let order = UserId::parse(user)
+        .ok()
+        .zip(IdempotencyKey::parse(key).ok())
+        .map(|(user, key)| OrderId::derive(&user, &key).to_string())
+        .unwrap_or_default();
+    let order = path_segment(&order);
+    let json = "-H 'Content-Type: application/json'";
+    let stock = json!({"restock": 100, "unitPrice": 4.5, "currency": "USD"});
+    let body = json!({"userId": user, "currency": "USD",
+        "items": [{"sku": "tea", "quantity": 2, "unitPrice": 4.5}]});
+    vec![
+        format!("curl -sS -X PUT {api}/inventory/tea {json} -d '{stock}'"),
+        format!("curl -sS -X POST {api}/orders {json} -H 'Idempotency-Key: {key}' -d '{body}'"),
+        format!("curl -sS {api}/orders/{order}"),
+        format!("curl -sS {api}/orders/{order}/events"),
+        format!("curl -sS -X POST {api}/orders/{order}/cancel"),
+    ]
+}
+
+fn put_events(stack: &Stack) -> String {
+    let bus = stack.template().buses.first();
+    let bus = bus.map_or("default", |bus| bus.name.as_str());
+    let detail = json!({"eventId": "12345", "eventType": "OrderPlaced",
+        "timestamp": "2025-01-01T12:00:00Z",
+        "data": {"orderId": "67890", "userId": "abc123", "totalAmount": 150.75}});
+    let entry = json!([{"EventBusName": bus, "Source": "legacy-shop",
+        "DetailType": "OrderPlaced", "Detail": detail.to_string()}]);
+    format!("aws events put-events --entries '{entry}'")
+}
+
+fn credentials(aws: &str) -> String {
+    format!(
+        "AWS_ENDPOINT_URL={aws} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \
+         AWS_REGION={REGION}"
+    )
+}
+
+/// What all functions together have in their environment.
+fn watch_environment(stack: &Stack, aws: &str) -> String {
+    let mut all = BTreeMap::new();
+    for function in &stack.template().functions {
+        all.extend(function.environment.clone());
+    }
+    all.iter()
+        .fold(credentials(aws), |mut line, (name, value)| {
+            // Writing to a string cannot fail.
+            let _ = write!(line, " {name}={value}");
+            line
+        })
+}

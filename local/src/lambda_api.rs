@@ -1,0 +1,138 @@
+//! Lambda's Invoke API, so that a function of the running stack can be called directly, by the
+//! AWS CLI or a test.
+//! <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::routing::post;
+use bytes::Bytes;
+use lambda_host::async_invoke::{AsyncInvoker, Origin, SubmitError};
+use lambda_host::{Invoke, InvokeRequest};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::error::LocalError;
+use crate::functions::Functions;
+use crate::server::Server;
+
+/// The running API.
+pub(crate) struct LambdaApiServer {
+    server: Server,
+}
+
+struct Shared {
+    functions: Functions,
+    invoker: AsyncInvoker,
+    names: BTreeSet<String>,
+}
+
+impl LambdaApiServer {
+    pub(crate) fn start(
+        listener: TcpListener,
+        functions: Functions,
+        invoker: AsyncInvoker,
+        names: BTreeSet<String>,
+    ) -> Result<Self, LocalError> {
+        let shared = Arc::new(Shared {
+            functions,
+            invoker,
+            names,
+        });
+        let router = Router::new()
+            .route("/2015-03-31/functions/{function}/invocations", post(invoke))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(shared);
+        Ok(Self {
+            server: Server::start(listener, router)?,
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(crate) async fn stop(self, grace: Duration) {
+        self.server.stop(grace).await;
+    }
+}
+
+async fn invoke(
+    State(shared): State<Arc<Shared>>,
+    Path(function): Path<String>,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Response<Body> {
+    let named = function.rsplit_once(":function:");
+    let name = named.map_or(function.as_str(), |(_, name)| name);
+    let name = name.split(':').next().unwrap_or(name);
+    if !shared.names.contains(name) {
+        let message = format!("Function not found: {name}");
+        return refused(404, "ResourceNotFoundException", &message);
+    }
+    let kind = headers
+        .get("x-amz-invocation-type")
+        .and_then(|kind| kind.to_str().ok());
+    match kind.unwrap_or("RequestResponse") {
+        "DryRun" => answer(204, &[], Body::empty()),
+        "Event" => match shared.invoker.submit(name, &payload, None, Origin::Direct) {
+            Ok(id) => answer(202, &[("x-amzn-requestid", &id)], Body::empty()),
+            Err(error @ SubmitError::RequestTooLarge { .. }) => {
+                refused(413, "RequestTooLargeException", &error.to_string())
+            }
+            Err(error @ SubmitError::InvalidRequestContent(_)) => {
+                refused(400, "InvalidRequestContentException", &error.to_string())
+            }
+            Err(error) => refused(500, "ServiceException", &error.to_string()),
+        },
+        "RequestResponse" => {
+            let request = InvokeRequest::new(name, payload);
+            match shared.functions.invoke(request).await {
+                Ok(invocation) => {
+                    let mut headers = vec![
+                        ("x-amzn-requestid", invocation.request_id.as_str()),
+                        ("x-amz-executed-version", "$LATEST"),
+                        ("content-type", "application/json"),
+                    ];
+                    if !invocation.succeeded() {
+                        headers.push(("x-amz-function-error", "Unhandled"));
+                    }
+                    answer(200, &headers, Body::from(invocation.response_payload()))
+                }
+                Err(error) => refused(error.status(), error.code(), &error.to_string()),
+            }
+        }
+        other => {
+            let message = format!("{other} is not RequestResponse, Event or DryRun");
+            refused(400, "InvalidParameterValueException", &message)
+        }
+    }
+}
+
+fn refused(status: u16, code: &str, message: &str) -> Response<Body> {
+    let kind = if status < 500 { "User" } else { "Service" };
+    let body = json!({"Type": kind, "Message": message, "message": message}).to_string();
+    let headers = [
+        ("x-amzn-errortype", code),
+        ("content-type", "application/json"),
+    ];
+    answer(status, &headers, Body::from(body))
+}
+
+fn answer(status: u16, headers: &[(&'static str, &str)], body: Body) -> Response<Body> {
+    let mut builder = Response::builder().status(status);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(body).unwrap_or_else(|_| {
+        let mut plain = Response::new(Body::empty());
+        *plain.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        plain
+    })
+}

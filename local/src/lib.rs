@@ -1,0 +1,44 @@
+//! The whole template on one machine.
+//!
+//! `cargo local` reads `template.yaml` and runs what it says, and nothing else. In reading order:
+//!
+//! - [`cli`], [`commands`]: what can be asked of it.
+//! - [`template`], [`guard`], [`error`]: what is refused at the start, and how.
+//! - [`stack`]: everything running. It starts `programs` as functions, `http_api` and
+//!   `lambda_api` before them, and the deliveries: `bus` and `delivery` (rules, retries, dead
+//!   letters), `schedules`, `mappings` over `table_source` and `queue_source`, `queues`
+//!   (destinations), `journal` (what outlives the process).
+//! - [`steps`], [`subjects`], [`terminal`]: what is told of it, and how it is printed.
+//! - [`store_view`], [`invariants`]: what was stored, and whether it is as it must be.
+//! - [`http_client`]: how it calls itself.
+
+pub mod bus;
+pub mod cli;
+pub mod commands;
+mod delivery;
+pub mod error;
+pub mod functions;
+pub mod guard;
+mod http_api;
+pub mod http_client;
+pub mod invariants;
+mod journal;
+mod lambda_api;
+mod mappings;
+pub mod programs;
+mod queue_source;
+pub mod queues;
+mod schedules;
+mod server;
+pub mod stack;
+pub mod steps;
+pub mod store_view;
+pub mod subjects;
+mod table_source;
+pub mod template;
+pub mod terminal;
+mod watching;
+
+pub use error::LocalError;
+pub use programs::Programs;
+pub use stack::{Stack, StackOptions};

@@ -1,0 +1,299 @@
+//! The whole template, running: tables, queues, buses and parameters behind one AWS endpoint,
+//! functions as processes, and everything that makes them run.
+
+mod quiet;
+mod starting;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_endpoint::{Endpoint, Faults};
+use lambda_host::async_invoke::AsyncInvoker;
+use lambda_host::clock::RetryClock;
+use lambda_host::log_sink::{LogSink, SilentLog};
+use lambda_host::{Invocation, Invoke, InvokeRequest, LambdaHost};
+
+use crate::bus::Published;
+use crate::delivery::Delivery;
+use crate::error::LocalError;
+use crate::functions::Functions;
+use crate::http_api::HttpApiServer;
+use crate::lambda_api::LambdaApiServer;
+use crate::mappings::Mappings;
+use crate::programs::Programs;
+use crate::queues::{DeadLetter, Queues};
+use crate::schedules::Schedules;
+use crate::steps::{NoSteps, StepSink};
+
+/// Region of everything local.
+pub const REGION: &str = "us-east-1";
+/// Account of everything local.
+pub const ACCOUNT: &str = "000000000000";
+
+/// How a stack is started.
+#[derive(Clone)]
+pub struct StackOptions {
+    /// The template.
+    pub template: PathBuf,
+    /// Values for its parameters, before their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// Where the functions' programs are.
+    pub programs: Programs,
+    /// Port of the HTTP API; 0 for any free one.
+    pub api_port: u16,
+    /// Port of the AWS endpoint; 0 for any free one.
+    pub aws_port: u16,
+    /// Folder that keeps everything over a restart; none for a temporary one.
+    pub data_dir: Option<PathBuf>,
+    /// Delays of retries.
+    pub clock: RetryClock,
+    /// Is told every step.
+    pub steps: Arc<dyn StepSink>,
+    /// Takes the functions' log lines.
+    pub logs: Arc<dyn LogSink>,
+    /// What goes wrong on purpose with calls to the AWS endpoint.
+    pub faults: Option<Arc<dyn Faults>>,
+    /// Whether what is published and what is given up is remembered, for the invariants.
+    pub keep_history: bool,
+    /// Most processes of one function.
+    pub max_processes: u32,
+}
+
+impl StackOptions {
+    /// Any free ports, nothing kept, nobody told.
+    #[must_use]
+    pub fn new(template: impl Into<PathBuf>, programs: Programs) -> Self {
+        Self {
+            template: template.into(),
+            parameters: BTreeMap::new(),
+            programs,
+            api_port: 0,
+            aws_port: 0,
+            data_dir: None,
+            clock: RetryClock::local(),
+            steps: Arc::new(NoSteps),
+            logs: Arc::new(SilentLog),
+            faults: None,
+            keep_history: false,
+            max_processes: processes_for_this_machine(),
+        }
+    }
+}
+
+/// Twice the processors, 2 to 8: enough for invocations to overlap, few enough that each still
+/// gets its share, as it would on machines of its own.
+fn processes_for_this_machine() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(processors * 2).unwrap_or(8).clamp(2, 8)
+}
+
+/// A running stack. Dropped without [`Stack::shutdown`], it ends as a crash would.
+pub struct Stack {
+    template: Arc<sam_template::Stack>,
+    endpoint: Arc<Endpoint>,
+    functions: Functions,
+    invoker: AsyncInvoker,
+    delivery: Delivery,
+    queues: Queues,
+    published: Arc<Mutex<Vec<Published>>>,
+    mappings: Mappings,
+    schedules: Schedules,
+    http_api: HttpApiServer,
+    lambda_api: LambdaApiServer,
+}
+
+impl Stack {
+    /// Starts everything that the template has.
+    ///
+    /// # Errors
+    /// [`LocalError`]: a template that is not valid or asks for what is not done here, ports that
+    /// are taken, a folder that is in use.
+    pub async fn start(options: StackOptions) -> Result<Self, LocalError> {
+        starting::start(options).await
+    }
+
+    /// What it was started from.
+    #[must_use]
+    pub fn template(&self) -> &sam_template::Stack {
+        &self.template
+    }
+
+    /// The AWS endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Where the HTTP API serves.
+    #[must_use]
+    pub fn api_address(&self) -> SocketAddr {
+        self.http_api.address()
+    }
+
+    /// `http://host:port` of the HTTP API.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.http_api.address())
+    }
+
+    /// `http://host:port` of Lambda's Invoke API.
+    #[must_use]
+    pub fn lambda_url(&self) -> String {
+        format!("http://{}", self.lambda_api.address())
+    }
+
+    /// The functions' processes.
+    #[must_use]
+    pub fn host(&self) -> &LambdaHost {
+        self.functions.host()
+    }
+
+    /// Configured memory by function, in MB.
+    #[must_use]
+    pub fn configured_memory(&self) -> std::collections::BTreeMap<String, u32> {
+        let functions = self.template.functions.iter();
+        functions
+            .map(|function| (function.name.clone(), function.memory_mb))
+            .collect()
+    }
+
+    /// The asynchronous invocations.
+    #[must_use]
+    pub fn invoker(&self) -> &AsyncInvoker {
+        &self.invoker
+    }
+
+    /// Name of the function that is called so: by its name or its logical id.
+    ///
+    /// # Errors
+    /// [`LocalError::UnknownFunction`] lists the names.
+    pub fn function_name(&self, called: &str) -> Result<String, LocalError> {
+        let functions = &self.template.functions;
+        let found = functions
+            .iter()
+            .find(|one| called == one.name || called == one.logical_id || called == one.binary);
+        found.map(|one| one.name.clone()).ok_or_else(|| {
+            let names: Vec<&str> = functions.iter().map(|one| one.name.as_str()).collect();
+            LocalError::UnknownFunction {
+                name: called.to_owned(),
+                known: names.join(", "),
+            }
+        })
+    }
+
+    /// Calls a function with an event and waits for the outcome.
+    ///
+    /// # Errors
+    /// As [`Invoke::invoke`].
+    pub async fn invoke(
+        &self,
+        function: &str,
+        payload: impl Into<bytes::Bytes>,
+    ) -> Result<Invocation, lambda_host::InvokeError> {
+        self.functions
+            .invoke(InvokeRequest::new(function, payload.into()))
+            .await
+    }
+
+    /// What was put on the buses, where that is remembered.
+    #[must_use]
+    pub fn published(&self) -> Vec<Published> {
+        let published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.clone()
+    }
+
+    /// What deliveries gave up, where that is remembered.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.queues.dead_letters()
+    }
+
+    /// Messages in the queues that take what was given up, by queue; empty queues are left out.
+    #[must_use]
+    pub fn dead_letter_depths(&self) -> BTreeMap<String, usize> {
+        let template = &self.template;
+        let arns = template
+            .functions
+            .iter()
+            .flat_map(|one| [&one.on_failure, &one.dead_letter])
+            .chain(template.mappings.iter().map(|one| &one.on_failure))
+            .flatten()
+            .chain(template.rules.iter().flat_map(|one| {
+                one.targets
+                    .iter()
+                    .filter_map(|target| target.dead_letter.as_ref())
+            }))
+            .chain(template.schedules.iter().flat_map(|one| {
+                one.targets
+                    .iter()
+                    .filter_map(|target| target.dead_letter.as_ref())
+            }))
+            .chain(
+                template
+                    .queues
+                    .iter()
+                    .filter_map(|one| one.redrive.as_ref().map(|redrive| &redrive.dead_letter)),
+            );
+        let mut depths = BTreeMap::new();
+        for queue in arns.filter_map(|arn| template.queue_by_arn(arn)) {
+            let depth = self.endpoint.queue(&queue.name).unwrap_or_default();
+            let messages = depth.visible + depth.in_flight + depth.delayed;
+            if messages > 0 {
+                depths.insert(queue.name.clone(), messages);
+            }
+        }
+        depths
+    }
+
+    /// Ends the stack: takes no more requests, lets what runs come to its end (for `grace` at
+    /// most), keeps the rest for the next start where there is a data directory.
+    ///
+    /// # Errors
+    /// [`LocalError::Endpoint`] when the data cannot be written.
+    pub async fn shutdown(self, grace: Duration) -> Result<(), LocalError> {
+        let Self {
+            endpoint,
+            functions,
+            invoker,
+            mappings,
+            schedules,
+            http_api,
+            lambda_api,
+            delivery,
+            queues,
+            ..
+        } = self;
+        drop(schedules);
+        http_api.stop(grace).await;
+        lambda_api.stop(grace).await;
+        // A batch under way is waited for, so what it publishes is still taken.
+        let _ = tokio::time::timeout(grace, mappings.stop()).await;
+        invoker.stop();
+        functions.host().shutdown(grace).await;
+        // Whoever was answered now notes that it is done; what is not noted comes again.
+        while functions.in_flight() > 0 {
+            tokio::task::yield_now().await;
+        }
+        drop((functions, invoker, delivery, queues));
+        let mut shared = endpoint;
+        let deadline = tokio::time::Instant::now() + grace;
+        let endpoint = loop {
+            match Arc::try_unwrap(shared) {
+                Ok(endpoint) => break endpoint,
+                Err(still_shared) if tokio::time::Instant::now() < deadline => {
+                    shared = still_shared;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                // Somebody still waits for it: it ends with them.
+                Err(_) => return Ok(()),
+            }
+        };
+        endpoint.shutdown().await.map_err(LocalError::from)
+    }
+}

@@ -1,0 +1,243 @@
+//! Starting a stack, in the order in which its parts need each other.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_endpoint::{Endpoint, EndpointError, Options};
+use lambda_host::async_invoke::{
+    AsyncConfig, AsyncInvoker, AsyncOptions, Journal, NoJournal, PendingInvocation,
+};
+use lambda_host::{HostOptions, LambdaHost};
+use sam_template::Context;
+use tokio::net::TcpListener;
+
+use super::{ACCOUNT, REGION, Stack, StackOptions};
+use crate::bus::Buses;
+use crate::delivery::Delivery;
+use crate::error::LocalError;
+use crate::functions::Functions;
+use crate::guard;
+use crate::http_api::HttpApiServer;
+use crate::journal::FileJournal;
+use crate::lambda_api::LambdaApiServer;
+use crate::mappings::{MappingContext, Mappings};
+use crate::programs;
+use crate::queues::Queues;
+use crate::schedules::Schedules;
+use crate::template;
+use crate::watching::Watching;
+
+pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
+    guard::refuse_real_aws(std::env::vars())?;
+    let mut context = Context {
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+        parameters: options.parameters.clone(),
+        ..Context::default()
+    };
+    // Read twice: first to refuse what cannot be before anything is started.
+    let apis = template::read(&options.template, &context)?.apis;
+    let listener = listen(options.api_port, "the HTTP API", "--api-port").await?;
+    let api_address = local_address(&listener)?;
+    let endpoint = Arc::new(start_endpoint(&options).await?);
+    context.aws_endpoint = endpoint.url();
+    for api in &apis {
+        context.local.insert(
+            format!("{}.ApiEndpoint", api.logical_id),
+            format!("http://{api_address}"),
+        );
+    }
+    let stack = Arc::new(template::read(&options.template, &context)?);
+    create_resources(&endpoint, &stack).await?;
+
+    let host = start_host(&options, &stack, &endpoint).await?;
+    let functions = Functions::new(host, Arc::clone(&options.steps));
+    let names: BTreeMap<String, (String, String)> = stack
+        .functions
+        .iter()
+        .map(|one| (one.logical_id.clone(), (one.name.clone(), one.arn.clone())))
+        .collect();
+    let queue_names = stack
+        .queues
+        .iter()
+        .map(|queue| (queue.arn.clone(), queue.name.clone()))
+        .collect();
+    let queues = Queues::new(Arc::downgrade(&endpoint), queue_names, options.keep_history);
+    let watching = Arc::new(Watching::new(Arc::clone(&options.steps)));
+    let (journal, pending) = open_journal(options.data_dir.as_deref())?;
+    let invoker = start_invoker(&options, &stack, &functions, &queues, &watching, journal);
+    let delivery = Delivery::new(
+        invoker.clone(),
+        queues.clone(),
+        names.clone(),
+        options.clock,
+        Arc::clone(&options.steps),
+    );
+    let buses = Buses::new(stack.rules.clone(), delivery.clone(), options.keep_history);
+    let published = buses.published();
+    endpoint.register_sink(Arc::new(buses));
+
+    let lambda_listener = listen(0, "Lambda's Invoke API", "--api-port").await?;
+    let lambda_api = LambdaApiServer::start(
+        lambda_listener,
+        functions.clone(),
+        invoker.clone(),
+        stack.functions.iter().map(|one| one.name.clone()).collect(),
+    )?;
+    let http_api = HttpApiServer::start(listener, &stack, functions.clone())?;
+    invoker.restore(pending);
+    let mappings = Mappings::start(&MappingContext {
+        endpoint: &endpoint,
+        functions: &functions,
+        queues: &queues,
+        names: &names,
+        clock: options.clock,
+        watching: &watching,
+        region: REGION,
+        stack: &stack,
+    })?;
+    let schedules = Schedules::start(stack.schedules.clone(), &delivery, REGION, ACCOUNT);
+    Ok(Stack {
+        template: stack,
+        endpoint,
+        functions,
+        invoker,
+        delivery,
+        queues,
+        published,
+        mappings,
+        schedules,
+        http_api,
+        lambda_api,
+    })
+}
+
+async fn listen(
+    port: u16,
+    what: &'static str,
+    option: &'static str,
+) -> Result<TcpListener, LocalError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|source| LocalError::Port {
+            what,
+            port,
+            option,
+            source,
+        })
+}
+
+fn local_address(listener: &TcpListener) -> Result<SocketAddr, LocalError> {
+    listener.local_addr().map_err(|source| LocalError::Port {
+        what: "the HTTP API",
+        port: 0,
+        option: "--api-port",
+        source,
+    })
+}
+
+async fn start_endpoint(options: &StackOptions) -> Result<Endpoint, LocalError> {
+    let started = Endpoint::start(Options {
+        addr: SocketAddr::from((Ipv4Addr::LOCALHOST, options.aws_port)),
+        data_dir: options.data_dir.as_ref().map(|folder| folder.join("aws")),
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+        faults: options.faults.clone(),
+        ..Options::default()
+    })
+    .await;
+    started.map_err(|error| match error {
+        EndpointError::Listen { addr, source } => LocalError::Port {
+            what: "the AWS endpoint",
+            port: addr.port(),
+            option: "--aws-port",
+            source,
+        },
+        other => other.into(),
+    })
+}
+
+async fn create_resources(
+    endpoint: &Endpoint,
+    stack: &sam_template::Stack,
+) -> Result<(), LocalError> {
+    for table in &stack.tables {
+        endpoint.create_table(&table.create_table_request).await?;
+    }
+    for queue in &stack.queues {
+        endpoint
+            .create_queue(&queue.name, &queue.attributes)
+            .await?;
+    }
+    for bus in &stack.buses {
+        endpoint.create_bus(&bus.name);
+    }
+    for parameter in &stack.parameters {
+        endpoint.set_parameter(&parameter.name, &parameter.value);
+    }
+    Ok(())
+}
+
+async fn start_host(
+    options: &StackOptions,
+    stack: &sam_template::Stack,
+    endpoint: &Endpoint,
+) -> Result<LambdaHost, LocalError> {
+    let host = LambdaHost::start(HostOptions {
+        max_processes_per_function: options.max_processes,
+        log_sink: Arc::clone(&options.logs),
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+        ..HostOptions::default()
+    })
+    .await?;
+    for function in &stack.functions {
+        let mut spec = options.programs.spec(function)?;
+        spec.environment = programs::environment(function, REGION, &endpoint.url());
+        host.register(spec)?;
+    }
+    Ok(host)
+}
+
+fn open_journal(
+    data_dir: Option<&Path>,
+) -> Result<(Arc<dyn Journal>, Vec<PendingInvocation>), LocalError> {
+    let Some(folder) = data_dir else {
+        return Ok((Arc::new(NoJournal), Vec::new()));
+    };
+    let path = folder.join("async-invocations.jsonl");
+    let opened = FileJournal::open(&path);
+    let (journal, pending) = opened.map_err(|error| LocalError::file(path, error))?;
+    Ok((Arc::new(journal), pending))
+}
+
+fn start_invoker(
+    options: &StackOptions,
+    stack: &sam_template::Stack,
+    functions: &Functions,
+    queues: &Queues,
+    watching: &Arc<Watching>,
+    journal: Arc<dyn Journal>,
+) -> AsyncInvoker {
+    let invoker = AsyncInvoker::new(
+        Arc::new(functions.clone()),
+        Arc::new(queues.clone()),
+        AsyncOptions {
+            clock: options.clock,
+            journal,
+            observer: Arc::clone(watching) as _,
+        },
+    );
+    for function in &stack.functions {
+        let mut config = AsyncConfig::new(&function.arn);
+        config.maximum_retry_attempts = function.async_retries;
+        config.maximum_event_age = function.maximum_event_age;
+        config.on_success.clone_from(&function.on_success);
+        config.on_failure.clone_from(&function.on_failure);
+        config.dead_letter.clone_from(&function.dead_letter);
+        invoker.configure(&function.name, config);
+    }
+    invoker
+}

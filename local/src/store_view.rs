@@ -1,0 +1,241 @@
+//! What is stored, read back whole: events, stock and rows.
+
+use std::collections::BTreeMap;
+
+use aws_endpoint::{ApiError, Endpoint};
+use domain::decider::Event as _;
+use domain::order::OrderEvent;
+use domain::order_summary::OrderSummary;
+use event_sourcing::envelope::Envelope;
+use serde_json::{Map, Number, Value, json};
+
+use crate::error::LocalError;
+use crate::http_client::HttpClient;
+
+/// Prefix of the streams of orders.
+pub const ORDER_STREAM: &str = "order-";
+
+/// The tables that hold everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// Table of the event store.
+    pub event_store: String,
+    /// Table of the stock.
+    pub stock: String,
+    /// Table of the orders' rows.
+    pub orders: String,
+}
+
+impl Tables {
+    /// The tables of a template, by their logical ids `EventStore`, `Stock` and `Orders`; where it
+    /// has none of that id, the id itself.
+    #[must_use]
+    pub fn of(template: &sam_template::Stack) -> Self {
+        let named = |id: &str| {
+            let table = template.tables.iter().find(|table| table.logical_id == id);
+            table.map_or_else(|| id.to_owned(), |table| table.name.clone())
+        };
+        Self {
+            event_store: named("EventStore"),
+            stock: named("Stock"),
+            orders: named("Orders"),
+        }
+    }
+}
+
+/// Where the tables are.
+#[derive(Clone, Copy)]
+pub enum Store<'a> {
+    /// In this process.
+    Endpoint(&'a Endpoint),
+    /// Behind a URL.
+    Url(&'a HttpClient, &'a str),
+}
+
+impl Store<'_> {
+    /// Calls an operation of `DynamoDB`.
+    ///
+    /// # Errors
+    /// [`LocalError::Store`] for what AWS would refuse, [`LocalError::Http`] for no answer.
+    pub async fn call(&self, operation: &str, request: Value) -> Result<Value, LocalError> {
+        match self {
+            Self::Endpoint(endpoint) => Ok(endpoint.call("dynamodb", operation, request).await?),
+            Self::Url(client, url) => {
+                let target = format!("DynamoDB_20120810.{operation}");
+                let answer = client.aws(url, &target, &request).await?;
+                if answer.status == 200 {
+                    return Ok(answer.json());
+                }
+                let error = answer.json();
+                let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+                Err(LocalError::Store(ApiError {
+                    status: answer.status,
+                    code: text("__type"),
+                    message: text("message"),
+                    details: None,
+                }))
+            }
+        }
+    }
+
+    /// All items of a table, as plain JSON.
+    ///
+    /// # Errors
+    /// As [`Store::call`].
+    pub async fn scan(&self, table: &str) -> Result<Vec<Value>, LocalError> {
+        let mut items = Vec::new();
+        let mut start = Value::Null;
+        loop {
+            let mut request = json!({"TableName": table, "ConsistentRead": true});
+            if !start.is_null() {
+                request["ExclusiveStartKey"] = start;
+            }
+            let mut answer = self.call("Scan", request).await?;
+            if let Some(page) = answer["Items"].as_array_mut() {
+                items.extend(page.iter().map(plain_item));
+            }
+            start = answer["LastEvaluatedKey"].take();
+            if start.is_null() {
+                return Ok(items);
+            }
+        }
+    }
+}
+
+/// Everything stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoreView {
+    /// Events by stream and version.
+    pub streams: BTreeMap<String, Vec<Envelope>>,
+    /// What in the event store is no event, and why.
+    pub unreadable: Vec<String>,
+    /// Available pieces by SKU.
+    pub stock: BTreeMap<String, i64>,
+    /// Rows of orders by order id, as stored.
+    pub rows: BTreeMap<String, Value>,
+}
+
+impl StoreView {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// As [`Store::call`].
+    pub async fn read(store: Store<'_>, tables: &Tables) -> Result<Self, LocalError> {
+        let mut view = Self::default();
+        for item in store.scan(&tables.event_store).await? {
+            view.add_event(item);
+        }
+        for item in store.scan(&tables.stock).await? {
+            let sku = item["sku"].as_str().unwrap_or_default().to_owned();
+            let available = item["available"].as_i64().unwrap_or(i64::MIN);
+            view.stock.insert(sku, available);
+        }
+        for item in store.scan(&tables.orders).await? {
+            let order = item["orderId"].as_str().unwrap_or_default().to_owned();
+            view.rows.insert(order, item);
+        }
+        for stream in view.streams.values_mut() {
+            stream.sort_by_key(|event| event.version);
+        }
+        Ok(view)
+    }
+
+    fn add_event(&mut self, item: Value) {
+        let place = format!("{}@{}", item["streamId"], item["version"]);
+        match Envelope::from_value(item) {
+            Ok(event) => {
+                let stream = event.stream_id.clone().unwrap_or_default();
+                self.streams.entry(stream).or_default().push(event);
+            }
+            Err(error) => self.unreadable.push(format!("{place}: {error}")),
+        }
+    }
+
+    /// Number of events.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.streams.values().map(Vec::len).sum()
+    }
+
+    /// The orders' streams, by order id.
+    pub fn orders(&self) -> impl Iterator<Item = (&str, &[Envelope])> {
+        self.streams.iter().filter_map(|(stream, events)| {
+            let order = stream.strip_prefix(ORDER_STREAM)?;
+            Some((order, events.as_slice()))
+        })
+    }
+
+    /// The fold of each order's stream; none for a stream that does not begin with `OrderPlaced`
+    /// or has an event that cannot be read.
+    #[must_use]
+    pub fn summaries(&self) -> BTreeMap<&str, Option<OrderSummary>> {
+        self.orders()
+            .map(|(order, events)| (order, summary(events)))
+            .collect()
+    }
+}
+
+/// The order events of a stream, each with its envelope; none when one cannot be read. Types that
+/// are no order's are left out.
+#[must_use]
+pub fn decoded(events: &[Envelope]) -> Option<Vec<(OrderEvent, &Envelope)>> {
+    let mut decoded = Vec::with_capacity(events.len());
+    for envelope in events {
+        if let Some(event) = OrderEvent::from_data(&envelope.event_type, &envelope.data).ok()? {
+            decoded.push((event, envelope));
+        }
+    }
+    Some(decoded)
+}
+
+/// The fold of an order's stream.
+#[must_use]
+pub fn summary(events: &[Envelope]) -> Option<OrderSummary> {
+    let history = decoded(events)?;
+    OrderSummary::fold(history.iter().map(|(event, envelope)| {
+        let version = envelope.version.unwrap_or_default();
+        (event, version, envelope.timestamp.as_str())
+    }))
+}
+
+/// An item of a table as plain JSON.
+#[must_use]
+pub fn plain_item(item: &Value) -> Value {
+    let fields = item.as_object();
+    let fields: Map<String, Value> = fields
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect();
+    Value::Object(fields)
+}
+
+/// An attribute (`{"S": "text"}`) as plain JSON; sets and binary values as they are written.
+fn plain(attribute: &Value) -> Value {
+    let Some((kind, value)) = attribute.as_object().and_then(|one| one.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), value) {
+        ("N", Value::String(number)) => number
+            .parse::<Number>()
+            .map_or_else(|_| Value::String(number.clone()), Value::Number),
+        ("NULL", _) => Value::Null,
+        ("L", Value::Array(values)) => values.iter().map(plain).collect(),
+        ("M", value @ Value::Object(_)) => plain_item(value),
+        (_, value) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_become_plain_json_to_the_digit() {
+        let item = json!({"s": {"S": "x"}, "n": {"N": "150.75"}, "b": {"BOOL": true},
+            "z": {"NULL": true}, "l": {"L": [{"N": "1"}]}, "m": {"M": {"a": {"S": "b"}}}});
+        let expected = json!({"b": true, "l": [1], "m": {"a": "b"}, "s": "x", "z": null,
+            "n": "150.75".parse::<Number>().unwrap()});
+        assert_eq!(plain_item(&item), expected);
+    }
+}

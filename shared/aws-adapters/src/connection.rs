@@ -1,0 +1,128 @@
+//! How clients reach AWS. Built once in `main`; every client of a function shares it.
+//!
+//! Made for a fast start: credentials come from the environment only, as Lambda gives them; TLS
+//! is rustls on ring (aws-lc seeds its random numbers for 20 ms); the trusted roots are Amazon's
+//! own (<https://www.amazontrust.com/repository/>), because parsing the machine's takes most of a
+//! default start. `AWS_CA_BUNDLE` names another bundle.
+
+use crate::environment::{ConfigError, optional, required};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use std::time::Duration;
+
+const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
+
+/// The shared way to AWS.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    sdk: SdkConfig,
+}
+
+impl Connection {
+    /// Reads region, credentials, endpoint and roots from the environment: `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL`,
+    /// `AWS_CA_BUNDLE`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable that is absent or cannot be used.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let credentials = Credentials::new(
+            required("AWS_ACCESS_KEY_ID")?,
+            required("AWS_SECRET_ACCESS_KEY")?,
+            optional("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let roots = match optional("AWS_CA_BUNDLE") {
+            Some(path) => std::fs::read(&path)
+                .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("{path}: {error}")))?,
+            None => AMAZON_ROOTS.to_vec(),
+        };
+        Self::new(
+            &required("AWS_REGION")?,
+            credentials,
+            optional("AWS_ENDPOINT_URL").as_deref(),
+            roots,
+        )
+    }
+
+    /// A connection to an endpoint with given credentials, for tests and tools.
+    ///
+    /// # Errors
+    /// [`ConfigError`], should the roots not be usable.
+    pub fn to_endpoint(endpoint: &str, access_key: &str) -> Result<Self, ConfigError> {
+        let credentials = Credentials::new(access_key, "local", None, None, "local");
+        Self::new(
+            "us-east-1",
+            credentials,
+            Some(endpoint),
+            AMAZON_ROOTS.to_vec(),
+        )
+    }
+
+    fn new(
+        region: &str,
+        credentials: Credentials,
+        endpoint: Option<&str>,
+        roots: Vec<u8>,
+    ) -> Result<Self, ConfigError> {
+        let tls = TlsContext::builder()
+            .with_trust_store(TrustStore::empty().with_pem_certificate(roots))
+            .build()
+            .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", error.to_string()))?;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls)
+            .build_https();
+        // A lost answer costs one attempt timeout, not the invocation; what still fails after
+        // these attempts goes through the command loop's own backoff.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(Duration::from_secs(3))
+            .operation_timeout(Duration::from_secs(8))
+            .build();
+        let mut sdk = SdkConfig::builder()
+            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(timeouts);
+        if let Some(endpoint) = endpoint {
+            sdk = sdk.endpoint_url(endpoint);
+        }
+        Ok(Self { sdk: sdk.build() })
+    }
+
+    /// A client for tables.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk)
+    }
+
+    /// A client for the bus.
+    #[must_use]
+    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.sdk)
+    }
+
+    /// A client for mail.
+    #[cfg(feature = "ses")]
+    #[must_use]
+    pub fn sesv2(&self) -> aws_sdk_sesv2::Client {
+        aws_sdk_sesv2::Client::new(&self.sdk)
+    }
+
+    /// A client for parameters.
+    #[cfg(feature = "ssm")]
+    #[must_use]
+    pub fn ssm(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.sdk)
+    }
+}

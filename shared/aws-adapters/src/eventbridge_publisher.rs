@@ -1,0 +1,254 @@
+//! Events on an EventBridge bus: every entry of every answer is looked at.
+
+use crate::dynamodb_event_store::describe;
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::error::ProvideErrorMetadata;
+use aws_sdk_eventbridge::primitives::DateTime;
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use event_sourcing::envelope::Envelope;
+use event_sourcing::publisher::{EventPublisher, PublishError};
+use event_sourcing::retry::{FullJitter, Retry, Retryable};
+use std::collections::HashSet;
+
+/// The `source` of every event that we publish.
+pub const SOURCE: &str = "orderflow";
+/// Most entries of one request
+/// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
+pub const MAX_ENTRIES: usize = 10;
+/// Largest request, in bytes, from the same page; the smaller figure of old and new quotas.
+pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
+
+/// Publishes to one bus.
+#[derive(Debug, Clone)]
+pub struct EventBridgePublisher {
+    client: Client,
+    bus: String,
+    waits: FullJitter,
+}
+
+impl EventBridgePublisher {
+    /// A publisher to `bus` (a name or an ARN).
+    #[must_use]
+    pub fn new(client: Client, bus: impl Into<String>) -> Self {
+        Self {
+            client,
+            bus: bus.into(),
+            waits: FullJitter::CALL,
+        }
+    }
+
+    fn entry(&self, event: &Envelope) -> Result<(PutEventsRequestEntry, usize), PublishError> {
+        let detail = serde_json::to_string(event)
+            .map_err(|error| PublishError::Refused(error.to_string()))?;
+        let stream = event.stream_id.clone().unwrap_or_default();
+        let bytes = 14 + SOURCE.len() + event.event_type.len() + detail.len() + stream.len();
+        if bytes > MAX_REQUEST_BYTES {
+            return Err(PublishError::Refused(format!(
+                "it has {bytes} bytes, the bus takes {MAX_REQUEST_BYTES}"
+            )));
+        }
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(SOURCE)
+            .detail_type(&event.event_type)
+            .detail(detail)
+            .time(DateTime::from_millis(event.at().as_millisecond()))
+            .resources(stream)
+            .set_trace_header(event.traceparent.as_deref().and_then(trace_header))
+            .build();
+        Ok((entry, bytes))
+    }
+
+    /// Sends one request and answers for each of its entries.
+    async fn send(&self, entries: Vec<PutEventsRequestEntry>) -> Vec<Result<(), PublishError>> {
+        let count = entries.len();
+        match self
+            .client
+            .put_events()
+            .set_entries(Some(entries))
+            .send()
+            .await
+        {
+            Ok(answer) => {
+                let mut results: Vec<_> = answer.entries().iter().map(result_of).collect();
+                // An answer with fewer entries than asked says nothing about the rest.
+                results.resize(
+                    count,
+                    Err(PublishError::Unavailable("no answer for the entry".into())),
+                );
+                results
+            }
+            Err(error) => {
+                let failure = if error.code() == Some("ValidationException") {
+                    PublishError::Refused(describe(&error))
+                } else {
+                    PublishError::Unavailable(describe(&error))
+                };
+                vec![Err(failure); count]
+            }
+        }
+    }
+}
+
+fn result_of(entry: &PutEventsResultEntry) -> Result<(), PublishError> {
+    match entry.error_code() {
+        None => Ok(()),
+        Some(code) => {
+            let text = format!("{code}: {}", entry.error_message().unwrap_or_default());
+            // https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
+            match code {
+                "MalformedDetail" | "InvalidArgument" | "NotAuthorizedForSourceException" => {
+                    Err(PublishError::Refused(text))
+                }
+                _ => Err(PublishError::Unavailable(text)),
+            }
+        }
+    }
+}
+
+/// The X-Ray form of a W3C `traceparent`
+/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
+fn trace_header(traceparent: &str) -> Option<String> {
+    let mut parts = traceparent.split('-');
+    let (_, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (start, rest) = trace.split_at_checked(8)?;
+    let sampled = u8::from(flags.ends_with('1'));
+    Some(format!(
+        "Root=1-{start}-{rest};Parent={parent};Sampled={sampled}"
+    ))
+}
+
+impl EventPublisher for EventBridgePublisher {
+    async fn publish(&self, events: &[Envelope]) -> Vec<Result<(), PublishError>> {
+        let mut results: Vec<Option<Result<(), PublishError>>> = vec![None; events.len()];
+        let mut waits = backon::BackoffBuilder::build(self.waits);
+        while let Some(batch) = self.next_batch(events, &mut results) {
+            let (indexes, entries): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let answers = self.send(entries).await;
+            let failed = answers.iter().any(Result::is_err);
+            for (at, answer) in indexes.into_iter().zip(answers) {
+                results[at] = Some(answer);
+            }
+            if failed {
+                match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => break,
+                }
+            }
+        }
+        let unsent = || {
+            Err(PublishError::Unavailable(
+                "not sent: the bus did not take an earlier event".into(),
+            ))
+        };
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(unsent))
+            .collect()
+    }
+}
+
+impl EventBridgePublisher {
+    /// The next request out of the events that were not taken yet: within the limits, and of
+    /// each stream the earliest such event only, so that order is kept whichever entries fail.
+    /// Events that can never be sent get their result here and hold back their stream. `None`
+    /// when nothing is left to send.
+    fn next_batch(
+        &self,
+        events: &[Envelope],
+        results: &mut [Option<Result<(), PublishError>>],
+    ) -> Option<Vec<(usize, PutEventsRequestEntry)>> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut streams = HashSet::new();
+        for (at, event) in events.iter().enumerate() {
+            if batch.len() == MAX_ENTRIES {
+                break;
+            }
+            if results[at] == Some(Ok(())) || !streams.insert(event.stream_id.as_deref()) {
+                continue;
+            }
+            if matches!(&results[at], Some(Err(error)) if error.retry() == Retry::Never) {
+                continue;
+            }
+            match self.entry(event) {
+                Ok((_, size)) if bytes + size > MAX_REQUEST_BYTES => break,
+                Ok((entry, size)) => {
+                    bytes += size;
+                    batch.push((at, entry));
+                }
+                Err(error) => results[at] = Some(Err(error)),
+            }
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(stream: &str, version: u64, padding: usize) -> Envelope {
+        let data = serde_json::json!({"padding": "x".repeat(padding)});
+        Envelope::new("e", "T", jiff::Timestamp::UNIX_EPOCH, data).recorded(stream, version)
+    }
+
+    fn batch(
+        events: &[Envelope],
+        results: &mut [Option<Result<(), PublishError>>],
+    ) -> Option<Vec<usize>> {
+        let connection = crate::connection::Connection::to_endpoint("http://127.0.0.1:1", "k");
+        let publisher = EventBridgePublisher::new(connection.unwrap().eventbridge(), "orders");
+        let batch = publisher.next_batch(events, results)?;
+        Some(batch.into_iter().map(|(at, _)| at).collect())
+    }
+
+    #[test]
+    fn a_request_holds_the_earliest_open_event_of_each_stream() {
+        let events = [
+            event("a", 1, 0),
+            event("a", 2, 0),
+            event("b", 1, 0),
+            event("c", 1, 0),
+        ];
+        let mut results = vec![None; 4];
+        assert_eq!(batch(&events, &mut results), Some(vec![0, 2, 3]));
+        results[0] = Some(Ok(()));
+        results[2] = Some(Err(PublishError::Unavailable("busy".into())));
+        results[3] = Some(Err(PublishError::Refused("malformed".into())));
+        assert_eq!(batch(&events, &mut results), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn an_event_that_was_refused_holds_its_stream_back() {
+        let events = [event("a", 1, 0), event("a", 2, 0)];
+        let mut results = vec![Some(Err(PublishError::Refused("malformed".into()))), None];
+        assert_eq!(batch(&events, &mut results), None);
+    }
+
+    #[test]
+    fn a_request_keeps_to_ten_entries_and_to_its_size() {
+        let small: Vec<_> = (0..12).map(|n| event(&format!("s{n}"), 1, 0)).collect();
+        assert_eq!(
+            batch(&small, &mut vec![None; 12]).map(|batch| batch.len()),
+            Some(10)
+        );
+        let large: Vec<_> = (0..4)
+            .map(|n| event(&format!("s{n}"), 1, 100_000))
+            .collect();
+        assert_eq!(batch(&large, &mut vec![None; 4]), Some(vec![0, 1]));
+        let huge = [event("s", 1, 300_000)];
+        let mut results = vec![None];
+        assert_eq!(batch(&huge, &mut results), None);
+        assert!(matches!(results[0], Some(Err(PublishError::Refused(_)))));
+    }
+
+    #[test]
+    fn a_trace_is_carried_in_the_form_of_x_ray() {
+        assert_eq!(
+            trace_header("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").as_deref(),
+            Some("Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1")
+        );
+        assert_eq!(trace_header("nonsense"), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! The only crate that names an AWS SDK.
+//!
+//! Reading order: [`connection`] (how clients reach AWS), [`dynamodb_item`] (events as items),
+//! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
+//! [`eventbridge_publisher`], [`stream_record`], [`http_api`] (requests, answers and problems),
+//! [`telemetry`], [`lambda`] (the glue to the runtime); with their features `ses_mailer` and
+//! `parameter_store`.
+
+pub mod connection;
+pub mod dynamodb_event_store;
+pub mod dynamodb_item;
+pub mod dynamodb_order_summaries;
+pub mod dynamodb_stock;
+pub mod environment;
+pub mod eventbridge_publisher;
+pub mod http_api;
+pub mod lambda;
+#[cfg(feature = "ssm")]
+pub mod parameter_store;
+#[cfg(feature = "ses")]
+pub mod ses_mailer;
+pub mod stream_record;
+pub mod telemetry;

@@ -1,0 +1,183 @@
+//! Opaque identifiers. Every id is a bounded, printable string; nothing is read out of one.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// Longest id that is accepted, in bytes. Partition keys of `DynamoDB` may have 2,048; ours are
+/// short because every event repeats them and each started KB is a write unit.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Name space of every derived id, so that they differ from other version-5 UUIDs.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f72_6465_7266_6c6f_772e_6576_656e_7473);
+
+/// Why a text is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The text has no characters.
+    #[error("must not be empty")]
+    Empty,
+    /// The text is longer than [`MAX_ID_BYTES`].
+    #[error("must have at most {MAX_ID_BYTES} bytes, has {0}")]
+    TooLong(usize),
+    /// Control characters or white space at an end would make two ids look alike.
+    #[error("must have no control characters and no white space at its ends")]
+    Unprintable,
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > MAX_ID_BYTES {
+        return Err(IdError::TooLong(text.len()));
+    }
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return Err(IdError::Unprintable);
+    }
+    Ok(())
+}
+
+macro_rules! opaque_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks a text and takes it as an id.
+            ///
+            /// # Errors
+            /// [`IdError`], when the text is empty, too long or not printable.
+            pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
+                let text = text.into();
+                check(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    };
+}
+
+opaque_id!(
+    /// An order.
+    OrderId
+);
+opaque_id!(
+    /// A customer.
+    UserId
+);
+opaque_id!(
+    /// A stock keeping unit: one kind of thing that is sold.
+    Sku
+);
+opaque_id!(
+    /// One event; unique over all streams.
+    EventId
+);
+opaque_id!(
+    /// A client's own name for one request, so that a repeat is recognised.
+    IdempotencyKey
+);
+
+impl OrderId {
+    /// The id of the order that `user` places under `key`: the same pair gives the same order,
+    /// which is what makes placing idempotent without a table for it.
+    #[must_use]
+    pub fn derive(user: &UserId, key: &IdempotencyKey) -> Self {
+        Self(derive(&[user.as_str(), key.as_str()]).to_string())
+    }
+
+    /// The stream that holds this order's events.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        format!("order-{}", self.0)
+    }
+}
+
+impl Sku {
+    /// The stream that holds this SKU's restocks.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        format!("inventory-{}", self.0)
+    }
+}
+
+impl EventId {
+    /// The id of the `index`-th event that `cause` gives rise to in `purpose` on `stream`: a
+    /// repeat of the same step gives the same id, so that it is recognised.
+    #[must_use]
+    pub fn derive(stream: &str, cause: &str, purpose: &str, index: usize) -> Self {
+        Self(derive(&[stream, cause, purpose, &index.to_string()]).to_string())
+    }
+
+    /// The stream of the notification that this event triggers.
+    #[must_use]
+    pub fn notification_stream(&self) -> String {
+        format!("notification-{}", self.0)
+    }
+}
+
+/// A version-5 UUID over parts, each prefixed by its length so that ("ab", "c") and ("a", "bc")
+/// differ.
+fn derive(parts: &[&str]) -> Uuid {
+    let mut name = String::new();
+    for part in parts {
+        name.push_str(&part.len().to_string());
+        name.push(':');
+        name.push_str(part);
+    }
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_bounded_and_printable() {
+        assert_eq!(OrderId::parse("67890").unwrap().as_str(), "67890");
+        assert_eq!(OrderId::parse("żółw-🐢").unwrap().as_str(), "żółw-🐢");
+        assert_eq!(OrderId::parse(""), Err(IdError::Empty));
+        assert_eq!(OrderId::parse("x".repeat(129)), Err(IdError::TooLong(129)));
+        for odd in [" a", "a\t", "a\u{0}b", "\n"] {
+            assert_eq!(OrderId::parse(odd), Err(IdError::Unprintable), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_id_depends_on_user_and_key_and_nothing_else() {
+        let user = |text: &str| UserId::parse(text).unwrap();
+        let key = |text: &str| IdempotencyKey::parse(text).unwrap();
+        let id = OrderId::derive(&user("abc"), &key("1"));
+        assert_eq!(id, OrderId::derive(&user("abc"), &key("1")));
+        assert_ne!(id, OrderId::derive(&user("abc"), &key("2")));
+        assert_ne!(id, OrderId::derive(&user("ab"), &key("c1")));
+    }
+}

@@ -1,0 +1,105 @@
+//! Stock as a table in memory.
+
+use super::{Price, Shortage, ShortageReason, StockMove};
+use crate::ids::Sku;
+use std::collections::BTreeMap;
+
+/// Stock as a table in memory: what the conditional writes of a store come to, for tests and the
+/// simulation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StockTable {
+    levels: BTreeMap<Sku, StockLevel>,
+}
+
+/// What is known about a SKU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StockLevel {
+    /// Pieces that can be ordered; never below zero.
+    pub available: i64,
+    /// What a piece costs; any price is taken where none is set.
+    pub price: Option<Price>,
+    /// Version of the SKU's own stream: how often it was restocked.
+    pub version: u64,
+}
+
+impl StockTable {
+    /// The level of a SKU; `None` for one that nobody stocked.
+    #[must_use]
+    pub fn level(&self, sku: &Sku) -> Option<&StockLevel> {
+        self.levels.get(sku)
+    }
+
+    /// Makes all moves or none.
+    ///
+    /// # Errors
+    /// Every move whose condition does not hold.
+    pub fn apply(&mut self, moves: &[StockMove]) -> Result<(), Vec<Shortage>> {
+        let short: Vec<_> = moves
+            .iter()
+            .filter_map(|stock_move| {
+                self.shortage(stock_move).map(|reason| Shortage {
+                    sku: stock_move.sku().clone(),
+                    reason,
+                })
+            })
+            .collect();
+        if !short.is_empty() {
+            return Err(short);
+        }
+        for stock_move in moves {
+            let level = self
+                .levels
+                .entry(stock_move.sku().clone())
+                .or_insert(StockLevel {
+                    available: 0,
+                    price: None,
+                    version: 0,
+                });
+            match stock_move {
+                StockMove::Reserve { quantity, .. } => level.available -= i64::from(*quantity),
+                StockMove::Release { quantity, .. } => level.available += i64::from(*quantity),
+                StockMove::Restock {
+                    quantity, price, ..
+                } => {
+                    level.available += quantity;
+                    level.version += 1;
+                    level.price = price.or(level.price);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn shortage(&self, stock_move: &StockMove) -> Option<ShortageReason> {
+        let level = self.levels.get(stock_move.sku());
+        match (stock_move, level) {
+            (StockMove::Reserve { .. } | StockMove::Release { .. }, None) => {
+                Some(ShortageReason::UnknownSku)
+            }
+            (
+                StockMove::Reserve {
+                    quantity,
+                    unit_price,
+                    currency,
+                    ..
+                },
+                Some(level),
+            ) => {
+                if level.available < i64::from(*quantity) {
+                    return Some(ShortageReason::OutOfStock);
+                }
+                let ordered_at = unit_price.map(|unit_price| Price {
+                    unit_price,
+                    currency: *currency,
+                });
+                (level.price.is_some() && level.price != ordered_at)
+                    .then_some(ShortageReason::PriceChanged)
+            }
+            (StockMove::Release { .. }, Some(_)) => None,
+            (StockMove::Restock { quantity, .. }, level) => {
+                let available = level.map_or(0, |level| level.available);
+                (available + quantity < 0).then_some(ShortageReason::OutOfStock)
+            }
+        }
+    }
+}

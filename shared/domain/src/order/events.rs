@@ -1,0 +1,223 @@
+//! What can happen to an order. Stored format: add a version and an upcaster, never rename.
+
+use crate::decider::Event;
+use crate::ids::{OrderId, Sku, UserId};
+use crate::inventory::{Shortage, StockChange, StockReason};
+use crate::money::{Amount, Currency};
+use crate::payment::{PaymentId, PaymentMethod};
+use serde::{Deserialize, Serialize};
+
+/// How to reach the customer about this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// E-mail address.
+    pub email: String,
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderLine {
+    /// What is bought.
+    pub sku: Sku,
+    /// How many pieces, at least 1.
+    pub quantity: u32,
+    /// What one piece costs, in the order's currency.
+    pub unit_price: Amount,
+}
+
+/// What every event of an order repeats, so that a consumer can act on the event alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Whose order.
+    pub user_id: UserId,
+    /// What it costs in all.
+    pub total_amount: Amount,
+    /// In which currency; USD where an event names none.
+    #[serde(default)]
+    pub currency: Currency,
+    /// How to reach the customer, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
+    /// How the customer pays; gone from events after the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentMethod>,
+}
+
+impl Terms {
+    /// The terms without what only the payment needs.
+    #[must_use]
+    pub fn without_payment(&self) -> Self {
+        Self {
+            payment: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Why an order was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// The customer, or somebody for them, asked for it.
+    Requested,
+    /// It was not paid by its deadline.
+    Expired,
+}
+
+/// One fact in the life of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderEvent {
+    /// The order was accepted.
+    Placed(OrderPlaced),
+    /// Its stock was reserved, or released again.
+    InventoryUpdated(InventoryUpdated),
+    /// Its stock could not be reserved.
+    InventoryRejected(InventoryRejected),
+    /// It was paid, and is thereby confirmed.
+    PaymentProcessed(PaymentProcessed),
+    /// It could not be paid.
+    PaymentFailed(PaymentFailed),
+    /// What was paid was given back.
+    PaymentRefunded(PaymentRefunded),
+    /// It was called off.
+    Cancelled(OrderCancelled),
+}
+
+/// Data of `OrderPlaced`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    /// Who pays how much.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// What was ordered; empty in the plain form of other producers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<OrderLine>,
+}
+
+/// Data of `InventoryUpdated` on an order's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryUpdated {
+    /// Who pays how much.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Reserved or released.
+    pub reason: StockReason,
+    /// By how much each SKU's available quantity changed.
+    #[serde(default)]
+    pub changes: Vec<StockChange>,
+}
+
+/// Data of `InventoryRejected`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryRejected {
+    /// Who would have paid how much.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Every SKU that fell short, and why.
+    pub shortages: Vec<Shortage>,
+}
+
+/// Data of `PaymentProcessed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentProcessed {
+    /// Who paid how much.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// The gateway's name for the charge; absent when there was nothing to charge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<PaymentId>,
+}
+
+/// Data of `PaymentFailed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentFailed {
+    /// Who should have paid how much.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Why the gateway declined, in its words.
+    pub reason: String,
+}
+
+/// Data of `PaymentRefunded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRefunded {
+    /// Who got how much back.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// The charge that was given back.
+    pub payment_id: PaymentId,
+}
+
+/// Data of `OrderCancelled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    /// Whose order over how much.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+impl OrderEvent {
+    /// Who pays how much, which every event repeats.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        match self {
+            Self::Placed(event) => &event.terms,
+            Self::InventoryUpdated(event) => &event.terms,
+            Self::InventoryRejected(event) => &event.terms,
+            Self::PaymentProcessed(event) => &event.terms,
+            Self::PaymentFailed(event) => &event.terms,
+            Self::PaymentRefunded(event) => &event.terms,
+            Self::Cancelled(event) => &event.terms,
+        }
+    }
+}
+
+impl Event for OrderEvent {
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::Placed(_) => "OrderPlaced",
+            Self::InventoryUpdated(_) => "InventoryUpdated",
+            Self::InventoryRejected(_) => "InventoryRejected",
+            Self::PaymentProcessed(_) => "PaymentProcessed",
+            Self::PaymentFailed(_) => "PaymentFailed",
+            Self::PaymentRefunded(_) => "PaymentRefunded",
+            Self::Cancelled(_) => "OrderCancelled",
+        }
+    }
+
+    fn to_data(&self) -> Result<serde_json::Value, serde_json::Error> {
+        match self {
+            Self::Placed(event) => serde_json::to_value(event),
+            Self::InventoryUpdated(event) => serde_json::to_value(event),
+            Self::InventoryRejected(event) => serde_json::to_value(event),
+            Self::PaymentProcessed(event) => serde_json::to_value(event),
+            Self::PaymentFailed(event) => serde_json::to_value(event),
+            Self::PaymentRefunded(event) => serde_json::to_value(event),
+            Self::Cancelled(event) => serde_json::to_value(event),
+        }
+    }
+
+    fn from_data(
+        event_type: &str,
+        data: &serde_json::Value,
+    ) -> Result<Option<Self>, serde_json::Error> {
+        Ok(Some(match event_type {
+            "OrderPlaced" => Self::Placed(OrderPlaced::deserialize(data)?),
+            "InventoryUpdated" => Self::InventoryUpdated(InventoryUpdated::deserialize(data)?),
+            "InventoryRejected" => Self::InventoryRejected(InventoryRejected::deserialize(data)?),
+            "PaymentProcessed" => Self::PaymentProcessed(PaymentProcessed::deserialize(data)?),
+            "PaymentFailed" => Self::PaymentFailed(PaymentFailed::deserialize(data)?),
+            "PaymentRefunded" => Self::PaymentRefunded(PaymentRefunded::deserialize(data)?),
+            "OrderCancelled" => Self::Cancelled(OrderCancelled::deserialize(data)?),
+            _ => return Ok(None),
+        }))
+    }
+}

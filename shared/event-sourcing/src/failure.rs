@@ -1,0 +1,65 @@
+//! How a handler fails, in one place: come back later, or never.
+//!
+//! A *rejection* is no failure: it is an answer, appended and acknowledged.
+
+use crate::retry::{Retry, Retryable};
+use std::error::Error;
+
+/// Why a handler gives a message back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It may succeed later: the platform retries, then the dead-letter queue keeps it.
+    #[error("{0}")]
+    Transient(String),
+    /// It will never succeed as it is: an operator has to look at it.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+impl Failure {
+    /// The failure that `error` is, with its chain of causes in one line.
+    #[must_use]
+    pub fn from_error<E: Error + Retryable>(error: &E) -> Self {
+        let text = causes(error);
+        match error.retry() {
+            Retry::Later | Retry::AfterReload => Self::Transient(text),
+            Retry::Never => Self::Permanent(text),
+        }
+    }
+
+    /// What the platform and an operator see as the error's type.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Transient(_) => "Transient",
+            Self::Permanent(_) => "Permanent",
+        }
+    }
+}
+
+/// An error and all its causes, joined by colons.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ReadError;
+
+    #[test]
+    fn a_failure_tells_all_its_causes() {
+        let error = ReadError::Unavailable("connection refused".into());
+        assert_eq!(
+            Failure::from_error(&error),
+            Failure::Transient("the store did not answer; read again: connection refused".into())
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! The template, the function folders, README's table and the sample events say the same.
+
+use sam_template::{Context, Stack};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn names_in(folder: &str) -> BTreeSet<String> {
+    fs::read_dir(root().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+fn the_stack() -> Stack {
+    Stack::from_yaml(&read("template.yaml"), &Context::default()).unwrap()
+}
+
+fn logical_id(name: &str) -> String {
+    let mut id = String::new();
+    for word in name.split('-') {
+        let (first, rest) = word.split_at(1);
+        id.push_str(&first.to_uppercase());
+        id.push_str(rest);
+    }
+    id + "Function"
+}
+
+#[test]
+fn every_function_folder_is_a_function_of_the_template_under_its_name() {
+    let folders = names_in("functions");
+    let stack = the_stack();
+    let wired: BTreeSet<_> = stack
+        .functions
+        .iter()
+        .map(|function| function.name.clone())
+        .collect();
+    assert_eq!(folders, wired);
+    for function in &stack.functions {
+        assert_eq!(function.logical_id, logical_id(&function.name));
+        assert_eq!(function.binary, function.name);
+    }
+}
+
+#[test]
+fn every_function_is_a_default_member_of_the_workspace_and_nothing_else_is() {
+    let manifest = read("Cargo.toml");
+    let (_, defaults) = manifest.split_once("default-members = [").unwrap();
+    let (defaults, _) = defaults.split_once(']').unwrap();
+    let defaults: BTreeSet<_> = defaults
+        .split(',')
+        .filter_map(|line| line.trim().trim_matches('"').strip_prefix("functions/"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(defaults, names_in("functions"));
+}
+
+#[test]
+fn the_readme_lists_every_function_with_what_triggers_it() {
+    let readme = read("README.md");
+    let stack = the_stack();
+    let rows: Vec<_> = readme
+        .lines()
+        .filter(|line| line.starts_with("| ["))
+        .collect();
+    let listed: BTreeSet<_> = rows
+        .iter()
+        .filter_map(|row| row.split(['[', ']']).nth(1).map(str::to_owned))
+        .collect();
+    assert_eq!(listed, names_in("functions"));
+    for function in &stack.functions {
+        let row = rows
+            .iter()
+            .find(|row| row.starts_with(&format!("| [{}]", function.name)))
+            .unwrap();
+        for route in stack
+            .routes
+            .iter()
+            .filter(|route| route.function == function.logical_id)
+        {
+            assert!(row.contains(&route.path), "{} in {row}", route.key());
+        }
+        for mapping in stack
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.function == function.logical_id)
+        {
+            assert!(
+                row.contains("EventStore stream"),
+                "{} in {row}",
+                mapping.logical_id
+            );
+        }
+        if let Some(queue) = &function.on_failure {
+            let queue = queue.rsplit(':').next().unwrap();
+            assert!(row.contains(queue), "{queue} in {row}");
+        }
+    }
+}
+
+#[test]
+fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() {
+    let stack = the_stack();
+    for queue in &stack.queues {
+        let owner = queue.name.strip_suffix("-dlq").unwrap();
+        assert!(
+            stack
+                .functions
+                .iter()
+                .any(|function| function.name == owner),
+            "{owner}"
+        );
+    }
+    for rule in &stack.rules {
+        for target in &rule.targets {
+            let sam_template::Target::Function { logical_id } = &target.target else {
+                panic!("a rule of this template triggers a function");
+            };
+            let function = stack.function(logical_id).unwrap();
+            let queue = target.dead_letter.clone();
+            assert_eq!(queue, function.on_failure, "{}", rule.name);
+            assert!(queue.unwrap().ends_with(&format!(":{}-dlq", function.name)));
+        }
+    }
+    for mapping in &stack.mappings {
+        let function = stack.function(&mapping.function).unwrap();
+        let queue = mapping.on_failure.clone().unwrap();
+        assert!(
+            queue.ends_with(&format!(":{}-dlq", function.name)),
+            "{queue}"
+        );
+        assert!(mapping.report_batch_item_failures && mapping.bisect_batch_on_function_error);
+    }
+}
+
+#[test]
+fn every_function_has_a_sample_event_and_every_sample_event_a_function() {
+    let functions = names_in("functions");
+    let mut sampled = BTreeSet::new();
+    for file in names_in("events")
+        .iter()
+        .filter(|name| name.as_str() != "demo")
+    {
+        let sample = file.strip_suffix(".json").unwrap();
+        let function = functions
+            .iter()
+            .find(|function| sample == *function || sample.starts_with(&format!("{function}-")))
+            .unwrap_or_else(|| panic!("{file} is named after no function"));
+        let text = read(&format!("events/{file}"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap();
+        sampled.insert(function.clone());
+    }
+    assert_eq!(sampled, functions);
+}
+
+#[test]
+fn the_environment_for_cargo_lambda_watch_has_all_that_the_functions_need() {
+    let file = read("local/watch.env");
+    let given: BTreeSet<_> = file
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name.to_owned()))
+        .collect();
+    // What only another gateway or notifier reads.
+    let optional = ["STRIPE_KEY_PARAMETER", "STRIPE_URL", "SENDER_ADDRESS"];
+    for function in &the_stack().functions {
+        for name in function.environment.keys() {
+            assert!(
+                given.contains(name) || optional.contains(&name.as_str()),
+                "{name} of {}",
+                function.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_architecture_names_a_test_for_every_invariant_and_every_dependency() {
+    let architecture = read("ARCHITECTURE.md");
+    for number in 1..=10 {
+        let row = architecture
+            .lines()
+            .find(|line| line.starts_with(&format!("| {number} |")))
+            .unwrap_or_else(|| panic!("invariant {number}"));
+        let tests: Vec<_> = row
+            .rsplit('|')
+            .nth(1)
+            .unwrap()
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            assert!(is_defined(test), "{test} of invariant {number} is no test");
+        }
+    }
+    let manifest = read("Cargo.toml");
+    let (_, ours) = manifest.split_once("# the functions").unwrap();
+    let (ours, _) = ours.split_once("[workspace.lints").unwrap();
+    for line in ours.lines() {
+        if let Some((name, _)) = line.split_once(" = ") {
+            assert!(
+                architecture.contains(name)
+                    || architecture.contains(name.trim_start_matches("aws-sdk")),
+                "why is {name} a dependency?"
+            );
+        }
+    }
+}
+
+/// Whether a test function, or a script, of this name is somewhere in the repository.
+fn is_defined(name: &str) -> bool {
+    if name.contains('/') {
+        return root().join(name).exists();
+    }
+    let wanted = format!("fn {name}(");
+    let mut folders = vec![
+        root().join("shared"),
+        root().join("functions"),
+        root().join("local"),
+        root().join("tests"),
+    ];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && fs::read_to_string(&path).unwrap().contains(&wanted)
+            {
+                return true;
+            }
+        }
+    }
+    false
+}

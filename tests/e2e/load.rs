@@ -1,0 +1,96 @@
+//! `load`: what many orders took, and that they kept the invariants.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::system::run;
+
+fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.jsonl");
+    std::fs::write(&path, orders).unwrap();
+    let mut arguments = vec!["load", path.to_str().unwrap(), "--json"];
+    arguments.extend(more);
+    let output = run(&arguments);
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), report, errors)
+}
+
+fn lines(count: u64) -> String {
+    (0..count).fold(String::new(), |mut lines, number| {
+        let order = json!({"userId": format!("user-{number}"), "currency": "USD", "at": number,
+            "items": [{"sku": format!("sku-{}", number % 5), "quantity": 1, "unitPrice": 2.25}]});
+        writeln!(lines, "{order}").unwrap();
+        lines
+    })
+}
+
+#[test]
+fn fifty_happy_orders_are_confirmed_and_every_invariant_holds() {
+    let (code, report, errors) = load(&lines(50), &["--concurrency", "8"]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    assert_eq!(report["orders"], 50);
+    assert_eq!(report["accepted"], 50);
+    assert_eq!(report["outcomes"]["confirmed"], 50);
+    assert_eq!(report["confirmed_amount"].to_string(), r#"{"USD":112.5}"#);
+    assert_eq!(report["faults"], json!({}));
+    let invariants = report["invariants"].as_array().unwrap();
+    assert_eq!(invariants.len(), 7);
+    for invariant in invariants {
+        assert_eq!(invariant["held"], true, "{invariant}");
+    }
+    for latency in ["accept", "confirm"] {
+        let p50 = report["latency_ms"][latency]["p50"].as_f64().unwrap();
+        assert!(p50 > 0.0, "{report}");
+    }
+}
+
+/// One order by itself shares no batch, so its units are exact: 5 events are one unit each, and
+/// one of them is in a transaction with its SKU, where both count double (8); the row is written
+/// at each of the order's 3 events, the first time with its entry in the index by user (4).
+#[test]
+fn a_happy_order_by_itself_takes_exactly_the_units_it_is_designed_for() {
+    let (code, report, errors) = load(&lines(1), &[]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    let per_order = &report["per_order"];
+    for (what, count) in [
+        ("dynamodb_requests", 8.0),
+        ("write_units", 12.0),
+        ("read_units", 0.0),
+        ("eventbridge_entries", 5.0),
+        ("lambda_invocations", 13.0),
+    ] {
+        assert_eq!(per_order[what].as_f64(), Some(count), "{what}: {report}");
+    }
+}
+
+#[test]
+fn an_order_that_is_refused_is_counted_and_the_others_go_on() {
+    let mut orders = lines(2);
+    orders.push_str("\n{\"userId\": \"\", \"items\": []}\n");
+    let (code, report, errors) = load(&orders, &[]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    assert_eq!(report["orders"], 3);
+    assert_eq!(report["accepted"], 2);
+    assert_eq!(report["outcomes"]["refused_400"], 1);
+}
+
+#[test]
+fn orders_beyond_the_stock_are_rejected_and_nothing_is_oversold() {
+    let folder = tempfile::tempdir().unwrap();
+    let stock = folder.path().join("stock.json");
+    std::fs::write(&stock, r#"{"sku-0": 1, "sku-1": 1, "sku-2": 0}"#).unwrap();
+    let (code, report, errors) = load(&lines(10), &["--stock", stock.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    assert_eq!(report["outcomes"]["confirmed"], 2);
+    assert_eq!(report["outcomes"]["rejected"], 8);
+}
+
+#[test]
+fn a_malformed_line_is_named_before_anything_starts() {
+    let (code, _, errors) = load("{\"userId\": \"a\"}\n{oops\n", &[]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("line 2"), "{errors}");
+}

@@ -1,0 +1,21 @@
+//! The business, end to end: the real binary, started as a user starts it, and the real
+//! functions, spoken to over HTTP.
+
+#![allow(clippy::unwrap_used)] // In a test, that is how to fail.
+
+mod agreement;
+mod bad_requests;
+mod bad_starts;
+mod demo;
+mod duplicates_and_disorder;
+mod events_of_other_producers;
+mod load;
+mod order_is_not_delivered;
+mod order_is_paid_and_confirmed;
+mod questions;
+mod real_adapters;
+mod restart;
+mod sample_events;
+mod store_contract;
+mod system;
+mod template_wiring;
