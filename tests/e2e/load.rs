@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::system::run;
+use crate::system::{changed_template, run};
 
 fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -19,9 +19,13 @@ fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
 }
 
 fn lines(count: u64) -> String {
+    lines_of_skus(count, 5)
+}
+
+fn lines_of_skus(count: u64, skus: u64) -> String {
     (0..count).fold(String::new(), |mut lines, number| {
         let order = json!({"userId": format!("user-{number}"), "currency": "USD", "at": number,
-            "items": [{"sku": format!("sku-{}", number % 5), "quantity": 1, "unitPrice": 2.25}]});
+            "items": [{"sku": format!("sku-{}", number % skus), "quantity": 1, "unitPrice": 2.25}]});
         writeln!(lines, "{order}").unwrap();
         lines
     })
@@ -47,12 +51,14 @@ fn fifty_happy_orders_are_confirmed_and_every_invariant_holds() {
     }
 }
 
-/// One order by itself shares no batch, so its units are exact: 5 events are one unit each, and
+/// With every event in a batch of its own, its units are exact: 5 events are one unit each, and
 /// one of them is in a transaction with its SKU, where both count double (8); the row is written
 /// at each of the order's 3 events, the first time with its entry in the index by user (4).
 #[test]
-fn a_happy_order_by_itself_takes_exactly_the_units_it_is_designed_for() {
-    let (code, report, errors) = load(&lines(1), &[]);
+fn a_happy_order_that_shares_no_batch_takes_exactly_the_units_it_is_designed_for() {
+    let (_folder, template) =
+        changed_template(|template| template.replace("BatchSize: 100", "BatchSize: 1"));
+    let (code, report, errors) = load(&lines(1), &["--template", &template]);
     assert_eq!(code, Some(0), "{report}\n{errors}");
     let per_order = &report["per_order"];
     for (what, count) in [
@@ -63,6 +69,24 @@ fn a_happy_order_by_itself_takes_exactly_the_units_it_is_designed_for() {
         ("lambda_invocations", 13.0),
     ] {
         assert_eq!(per_order[what].as_f64(), Some(count), "{what}: {report}");
+    }
+}
+
+/// Batches take fewer: each of an order's events is stored once, and none is read again. (No two
+/// of these orders want the same SKU: a transaction that meets another one is paid for twice.)
+#[test]
+fn happy_orders_that_share_batches_take_fewer_units_and_read_nothing() {
+    let (code, report, errors) = load(&lines_of_skus(40, 40), &["--concurrency", "16"]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    for (what, most) in [
+        ("dynamodb_requests", 8.0),
+        ("write_units", 12.0),
+        ("read_units", 0.0),
+        ("eventbridge_entries", 5.0),
+        ("lambda_invocations", 13.0),
+    ] {
+        let count = report["per_order"][what].as_f64().unwrap();
+        assert!(count <= most, "{what}: {report}");
     }
 }
 

@@ -37,6 +37,16 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// The template with something changed, in a folder that lives as long as the guard.
+pub fn changed_template(change: impl FnOnce(String) -> String) -> (tempfile::TempDir, String) {
+    let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("template.yaml");
+    std::fs::write(&path, change(template)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
 /// `orderflow-local up` on free ports. Dropped, it is killed.
 pub struct System {
     child: Child,

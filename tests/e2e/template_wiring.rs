@@ -1,19 +1,9 @@
 //! What a template wires runs, also what ours does not use: schedules, queues as targets, other
 //! names and parameters.
 
-use crate::system::{System, eventually, order, workspace};
+use crate::system::{System, changed_template, eventually, order};
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::json;
-
-/// The template with something changed, in a folder that lives as long as the guard.
-fn changed(change: impl FnOnce(String) -> String) -> (tempfile::TempDir, String) {
-    let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("template.yaml");
-    std::fs::write(&path, change(template)).unwrap();
-    let path = path.to_str().unwrap().to_owned();
-    (folder, path)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_calls_its_function_at_its_time() {
@@ -23,8 +13,9 @@ async fn a_schedule_calls_its_function_at_its_time() {
     let schedule = format!(
         "      Events:\n        AtOnce:\n          Type: ScheduleV2\n          Properties:\n            ScheduleExpression: at({at})\n            Input: '{plain}'\n        OrderMovedOn:"
     );
-    let (_folder, path) =
-        changed(|template| template.replace("      Events:\n        OrderMovedOn:", &schedule));
+    let (_folder, path) = changed_template(|template| {
+        template.replace("      Events:\n        OrderMovedOn:", &schedule)
+    });
     let system = System::start(&["--template", &path]);
     eventually("the scheduled notification is stored", async || {
         let stored = system.stored().await;
@@ -57,7 +48,7 @@ async fn a_rule_sends_what_its_pattern_matches_to_a_queue() {
         - { Id: queue, Arn: !GetAtt BigOrders.Arn, InputPath: $.detail.data.orderId }
 
 Outputs:";
-    let (_folder, path) = changed(|template| template.replace("\nOutputs:", rule));
+    let (_folder, path) = changed_template(|template| template.replace("\nOutputs:", rule));
     let system = System::start(&["--template", &path]);
     system.stock("yacht", 5, "1000").await;
     system.stock("tea", 5, "1").await;
