@@ -96,7 +96,7 @@ where
                 price: None,
                 version: 0,
             });
-        let seed = key.map_or_else(|| request.id().to_owned(), |key| key.to_string());
+        let seed = key.map_or_else(|| request.id().to_owned(), IdempotencyKey::to_string);
         let stream = sku.stream();
         let event_id = EventId::derive(&stream, &seed, "restock-inventory", 0);
         if key.is_some() && self.is_stored(sku, &event_id).await? {

@@ -142,7 +142,7 @@ pub struct Executed<S> {
 
 /// Why a command was not executed.
 #[derive(Debug, thiserror::Error)]
-pub enum ExecuteError<J: std::error::Error, R: Debug = Infallible> {
+pub enum ExecuteError<J: std::error::Error, R: Debug + 'static = Infallible> {
     /// The business says no.
     #[error(transparent)]
     Rejected(J),
@@ -159,13 +159,13 @@ pub enum ExecuteError<J: std::error::Error, R: Debug = Infallible> {
     Read(#[from] ReadError),
     /// The events could not be appended, or their companion writes were refused.
     #[error("the events could not be appended")]
-    Append(AppendError<R>),
+    Append(#[source] AppendError<R>),
     /// A stored event of this stream is not one of the aggregate.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
 
-impl<J: std::error::Error, R: Debug> Retryable for ExecuteError<J, R> {
+impl<J: std::error::Error, R: Debug + 'static> Retryable for ExecuteError<J, R> {
     fn retry(&self) -> Retry {
         match self {
             Self::Rejected(_) | Self::Unreadable(_) | Self::WrongVersion { .. } => Retry::Never,
@@ -235,7 +235,7 @@ pub fn fold<D: Decider>(history: &[Envelope]) -> Result<D::State, Unreadable> {
 ///
 /// # Errors
 /// [`ExecuteError::Read`], [`ExecuteError::Unreadable`].
-pub async fn load<D: Decider, R: Debug>(
+pub async fn load<D: Decider, R: Debug + 'static>(
     store: &impl EventStore,
     stream: &str,
 ) -> Result<Loaded<D::State>, ExecuteError<D::Rejection, R>> {
@@ -311,7 +311,7 @@ async fn run<D, R, F>(
 ) -> Result<Executed<D::State>, ExecuteError<D::Rejection, R>>
 where
     D: Decider,
-    R: Debug,
+    R: Debug + 'static,
     F: Future<Output = Result<Vec<Envelope>, AppendError<R>>>,
 {
     let required = match start {

@@ -52,10 +52,22 @@ fn causes(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ReadError;
+    use crate::execute::ExecuteError;
+    use crate::store::{AppendError, ReadError};
+    use domain::order::OrderRejection;
 
     #[test]
     fn a_failure_tells_all_its_causes() {
+        let busy = ExecuteError::<OrderRejection>::Append(AppendError::Unavailable(
+            "transaction cancelled: TransactionConflict".into(),
+        ));
+        let Failure::Transient(text) = Failure::from_error(&busy) else {
+            panic!("it may succeed later");
+        };
+        assert!(
+            text.ends_with(": transaction cancelled: TransactionConflict"),
+            "{text}"
+        );
         let error = ReadError::Unavailable("connection refused".into());
         assert_eq!(
             Failure::from_error(&error),

@@ -19,7 +19,7 @@ pub struct InMemoryEventStore<C = ()> {
 /// Data beside the streams that changes in the transactions of events.
 pub trait Companion<M>: Send {
     /// Why a move was refused.
-    type Refusal: Debug + Send;
+    type Refusal: Debug + Send + 'static;
 
     /// Makes all moves or none.
     ///

@@ -116,7 +116,7 @@ pub trait EventStore: Send + Sync {
 /// An event store that makes companion writes `M` in the transaction that stores the events.
 pub trait AppendWith<M>: EventStore {
     /// Why a companion write was refused.
-    type Refusal: Debug + Send;
+    type Refusal: Debug + Send + 'static;
 
     /// Like [`EventStore::append`]; the events are stored if and only if every move is made.
     ///
