@@ -12,14 +12,18 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lambda_host::async_invoke::{AsyncInvoker, Origin, SubmitError};
 use lambda_host::{Invoke, InvokeRequest};
 use serde_json::json;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::error::LocalError;
 use crate::functions::Functions;
+use crate::log_tail::LogTail;
 use crate::server::Server;
 
 /// The running API.
@@ -30,6 +34,7 @@ pub(crate) struct LambdaApiServer {
 struct Shared {
     functions: Functions,
     invoker: AsyncInvoker,
+    log_tail: Arc<LogTail>,
     names: BTreeSet<String>,
 }
 
@@ -38,11 +43,13 @@ impl LambdaApiServer {
         listener: TcpListener,
         functions: Functions,
         invoker: AsyncInvoker,
+        log_tail: Arc<LogTail>,
         names: BTreeSet<String>,
     ) -> Result<Self, LocalError> {
         let shared = Arc::new(Shared {
             functions,
             invoker,
+            log_tail,
             names,
         });
         let router = Router::new()
@@ -92,26 +99,47 @@ async fn invoke(
             Err(error) => refused(500, "ServiceException", &error.to_string()),
         },
         "RequestResponse" => {
-            let request = InvokeRequest::new(name, payload);
-            match shared.functions.invoke(request).await {
-                Ok(invocation) => {
-                    let mut headers = vec![
-                        ("x-amzn-requestid", invocation.request_id.as_str()),
-                        ("x-amz-executed-version", "$LATEST"),
-                        ("content-type", "application/json"),
-                    ];
-                    if !invocation.succeeded() {
-                        headers.push(("x-amz-function-error", "Unhandled"));
-                    }
-                    answer(200, &headers, Body::from(invocation.response_payload()))
-                }
-                Err(error) => refused(error.status(), error.code(), &error.to_string()),
-            }
+            let wants_log = headers
+                .get("x-amz-log-type")
+                .is_some_and(|kind| kind == "Tail");
+            call(&shared, InvokeRequest::new(name, payload), wants_log).await
         }
         other => {
             let message = format!("{other} is not RequestResponse, Event or DryRun");
             refused(400, "InvalidParameterValueException", &message)
         }
+    }
+}
+
+/// Calls the function and waits for its answer, and for the end of its log where that is wanted.
+async fn call(shared: &Shared, mut request: InvokeRequest, wants_log: bool) -> Response<Body> {
+    let id = Uuid::new_v4().to_string();
+    request.request_id = Some(id.clone());
+    if wants_log {
+        shared.log_tail.keep(&id);
+    }
+    let called = shared.functions.invoke(request).await;
+    let log = if wants_log {
+        STANDARD.encode(shared.log_tail.take(&id).await)
+    } else {
+        String::new()
+    };
+    match called {
+        Ok(invocation) => {
+            let mut headers = vec![
+                ("x-amzn-requestid", id.as_str()),
+                ("x-amz-executed-version", "$LATEST"),
+                ("content-type", "application/json"),
+            ];
+            if !invocation.succeeded() {
+                headers.push(("x-amz-function-error", "Unhandled"));
+            }
+            if wants_log {
+                headers.push(("x-amz-log-result", &log));
+            }
+            answer(200, &headers, Body::from(invocation.response_payload()))
+        }
+        Err(error) => refused(error.status(), error.code(), &error.to_string()),
     }
 }
 

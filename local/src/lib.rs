@@ -5,7 +5,7 @@
 //! - [`cli`], [`commands`]: what can be asked of it.
 //! - [`template`], [`guard`], [`error`]: what is refused at the start, and how.
 //! - [`stack`]: everything running. It starts `programs` as functions, `http_api` and
-//!   `lambda_api` before them, and the deliveries: `bus` and `delivery` (rules, retries, dead
+//!   `lambda_api` (with `log_tail`) before them, and the deliveries: `bus` and `delivery` (rules, retries, dead
 //!   letters), `schedules`, `mappings` over `table_source` and `queue_source`, `queues`
 //!   (destinations), `journal` (what outlives the process).
 //! - [`steps`], [`subjects`], [`terminal`]: what is told of it, and how it is printed.
@@ -24,6 +24,7 @@ pub mod http_client;
 pub mod invariants;
 mod journal;
 mod lambda_api;
+mod log_tail;
 mod mappings;
 pub mod programs;
 mod queue_source;

@@ -97,6 +97,24 @@ fn the_plain_event_on_the_command_line_prints_the_notification() {
     assert_eq!(log.matches(line).count(), 1, "{log}");
 }
 
+#[test]
+fn a_call_into_a_running_system_prints_the_log_and_a_second_one_notifies_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let _system = System::start(&["--data-dir", folder]);
+    let call = || {
+        let event = "events/notify-user-plain.json";
+        let output = run(&["invoke", "notify-user", event, "--data-dir", folder]);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let line = "Sending notification for Order ID: 67890 to User ID: abc123";
+    assert_eq!(call().matches(line).count(), 1);
+    let second = call();
+    assert!(second.contains("notified before"), "{second}");
+    assert!(!second.contains(line), "{second}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_invoked_for_an_order_that_is_not_stored_says_so() {
     let system = System::start(&[]);

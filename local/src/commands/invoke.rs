@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lambda_host::log_sink::{LogLine, LogSink};
 use serde_json::Value;
 
@@ -38,7 +40,14 @@ pub async fn run(shared: &StackArgs, args: &InvokeArgs) -> Result<ExitCode, Loca
         let answers = client.send("GET", &running.lambda, &[], "").await.is_ok();
         if answers {
             needs.restock(&client, &running.api).await?;
-            let answer = client.send("POST", &url, &[], event.to_string()).await?;
+            let headers = [("x-amz-log-type", "Tail")];
+            let answer = client
+                .send("POST", &url, &headers, event.to_string())
+                .await?;
+            let log = STANDARD
+                .decode(answer.header("x-amz-log-result"))
+                .unwrap_or_default();
+            eprint!("{}", String::from_utf8_lossy(&log));
             let failed = answer.status != 200 || !answer.header("x-amz-function-error").is_empty();
             return Ok(print(&answer.text(), failed));
         }

@@ -166,7 +166,7 @@ fn put_events(stack: &Stack) -> String {
 fn credentials(aws: &str) -> String {
     format!(
         "AWS_ENDPOINT_URL={aws} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \
-         AWS_REGION={REGION}"
+         AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}"
     )
 }
 

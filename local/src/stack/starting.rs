@@ -9,6 +9,7 @@ use aws_endpoint::{Endpoint, EndpointError, Options};
 use lambda_host::async_invoke::{
     AsyncConfig, AsyncInvoker, AsyncOptions, Journal, NoJournal, PendingInvocation,
 };
+use lambda_host::log_sink::LogSink;
 use lambda_host::{HostOptions, LambdaHost};
 use sam_template::Context;
 use tokio::net::TcpListener;
@@ -22,6 +23,7 @@ use crate::guard;
 use crate::http_api::HttpApiServer;
 use crate::journal::FileJournal;
 use crate::lambda_api::LambdaApiServer;
+use crate::log_tail::LogTail;
 use crate::mappings::{MappingContext, Mappings};
 use crate::programs;
 use crate::queues::Queues;
@@ -52,7 +54,8 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let stack = Arc::new(template::read(&options.template, &context)?);
     create_resources(&endpoint, &stack).await?;
 
-    let host = start_host(&options, &stack, &endpoint).await?;
+    let log_tail = Arc::new(LogTail::new(Arc::clone(&options.logs)));
+    let host = start_host(&options, Arc::clone(&log_tail) as _, &stack, &endpoint).await?;
     let functions = Functions::new(host, Arc::clone(&options.steps));
     let names: BTreeMap<String, (String, String)> = stack
         .functions
@@ -84,6 +87,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
         lambda_listener,
         functions.clone(),
         invoker.clone(),
+        log_tail,
         stack.functions.iter().map(|one| one.name.clone()).collect(),
     )?;
     let http_api = HttpApiServer::start(listener, &stack, functions.clone())?;
@@ -182,12 +186,13 @@ async fn create_resources(
 
 async fn start_host(
     options: &StackOptions,
+    log_sink: Arc<dyn LogSink>,
     stack: &sam_template::Stack,
     endpoint: &Endpoint,
 ) -> Result<LambdaHost, LocalError> {
     let host = LambdaHost::start(HostOptions {
         max_processes_per_function: options.max_processes,
-        log_sink: Arc::clone(&options.logs),
+        log_sink,
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         ..HostOptions::default()
