@@ -155,14 +155,21 @@ impl HttpClient {
         target: &str,
         request: &Value,
     ) -> Result<Answer, HttpError> {
+        // Emulators find the service by its name in the scope, and check no signature.
+        let service = match target.split(['_', '.']).next() {
+            Some("DynamoDB") => "dynamodb",
+            Some("AmazonSQS") => "sqs",
+            Some("AWSEvents") => "events",
+            _ => "local",
+        };
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=local/20250101/us-east-1/{service}/aws4_request, \
+             SignedHeaders=host, Signature=none"
+        );
         let headers = [
             ("x-amz-target", target),
             ("content-type", "application/x-amz-json-1.0"),
-            // Not a signature: the local endpoint takes the name and checks nothing.
-            (
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=local/20250101/us-east-1/local/aws4_request",
-            ),
+            ("authorization", &authorization),
         ];
         self.send("POST", endpoint, &headers, request.to_string())
             .await

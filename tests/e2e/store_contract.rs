@@ -4,20 +4,25 @@ use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_stock::DynamoDbStock;
 use aws_endpoint::{Endpoint, Options};
-use domain::decider::Event as _;
 use domain::ids::Sku;
 use domain::inventory::{Price, Shortage, ShortageReason, StockMove};
 use domain::money::{Amount, Currency};
 use domain::order::OrderEvent;
+use event_sourcing::chain::{self, Head, Tampered};
+use event_sourcing::decider::Event as _;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::store::{AppendError, AppendWith, EventStore};
 use jiff::Timestamp;
+use local::http_client::HttpClient;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use rust_decimal::Decimal;
 use sam_template::{Context, Stack};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::process::Stdio;
+
+use crate::system::eventually;
 
 /// The template's own tables on a fresh endpoint, and the store in them.
 async fn a_store() -> (Endpoint, DynamoDbEventStore, DynamoDbStock) {
@@ -76,6 +81,116 @@ async fn the_store_on_dynamodb_keeps_the_contract() {
     endpoint.shutdown().await.unwrap();
 }
 
+/// One more implementation, which is not ours. It keeps what the contract asks of a store; that
+/// its transactions collapse under concurrency concerns stock, not this.
+#[tokio::test]
+async fn the_store_on_moto_keeps_the_contract() {
+    let Some(program) = std::env::var_os("MOTO_SERVER") else {
+        eprintln!("skipped: set MOTO_SERVER to the moto_server of `pip install 'moto[server]'`");
+        return;
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let mut server = tokio::process::Command::new(program)
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    eventually("moto answers", async || {
+        assert!(server.try_wait().unwrap().is_none(), "moto runs");
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .ok()
+    })
+    .await;
+    let url = format!("http://127.0.0.1:{port}");
+    let create = json!({"TableName": "EventStore", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "streamId", "AttributeType": "S"},
+            {"AttributeName": "version", "AttributeType": "N"}],
+        "KeySchema": [{"AttributeName": "streamId", "KeyType": "HASH"},
+            {"AttributeName": "version", "KeyType": "RANGE"}]});
+    let created = HttpClient::new()
+        .aws(&url, "DynamoDB_20120810.CreateTable", &create)
+        .await
+        .unwrap();
+    assert_eq!(created.status, 200, "{}", created.text());
+    let dynamodb = Connection::to_endpoint(&url, "moto").unwrap().dynamodb();
+    event_sourcing::contract::check(&DynamoDbEventStore::new(dynamodb, "EventStore")).await;
+}
+
+/// An operator with write access to the table, or a script gone wrong, changes history.
+#[tokio::test]
+async fn an_event_that_is_altered_removed_or_inserted_in_the_table_is_named() {
+    let (endpoint, store, _) = a_store().await;
+    let url = endpoint.url();
+    let raw = async |operation: &str, request: Value| {
+        let target = format!("DynamoDB_20120810.{operation}");
+        let answer = HttpClient::new()
+            .aws(&url, &target, &request)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let key = |stream: &str, version: u64| json!({"streamId": {"S": stream}, "version": {"N": version.to_string()}});
+    let found = async |stream: &str| {
+        let stored = store.read(stream, 1).await.unwrap();
+        chain::verify(stream, &stored).map(|head| head.version)
+    };
+    for stream in ["s", "t", "u", "v"] {
+        let events = ["1", "2", "3"].map(event).to_vec();
+        store.append(stream, &Head::START, events).await.unwrap();
+        assert_eq!(found(stream).await, Ok(3));
+    }
+
+    for version in [3, 2] {
+        raw(
+            "UpdateItem",
+            json!({"TableName": "EventStore", "Key": key("s", version),
+            "UpdateExpression": "SET #data.#amount = :amount",
+            "ExpressionAttributeNames": {"#data": "data", "#amount": "amount"},
+            "ExpressionAttributeValues": {":amount": {"N": "1"}}}),
+        )
+        .await;
+        let altered = Tampered::Altered {
+            stream: "s".into(),
+            version,
+            event_id: version.to_string(),
+        };
+        assert_eq!(found("s").await, Err(altered));
+    }
+    raw(
+        "DeleteItem",
+        json!({"TableName": "EventStore", "Key": key("t", 2)}),
+    )
+    .await;
+    let removed = Tampered::Removed {
+        stream: "t".into(),
+        version: 2,
+    };
+    assert_eq!(found("t").await, Err(removed));
+    let mut item = key("u", 4);
+    for (name, text) in [
+        ("eventId", "by-hand"),
+        ("eventType", "T"),
+        ("timestamp", "2025-01-01T00:00:00Z"),
+    ] {
+        item[name] = json!({"S": text});
+    }
+    item["data"] = json!({"M": {}});
+    raw("PutItem", json!({"TableName": "EventStore", "Item": item})).await;
+    let inserted = Tampered::Inserted {
+        stream: "u".into(),
+        version: 4,
+        event_id: "by-hand".into(),
+    };
+    assert_eq!(found("u").await, Err(inserted));
+    assert_eq!(found("v").await, Ok(3));
+    endpoint.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn stock_moves_with_its_event_or_not_at_all_and_every_shortage_is_named() {
     let (endpoint, store, stock) = a_store().await;
@@ -83,7 +198,7 @@ async fn stock_moves_with_its_event_or_not_at_all_and_every_shortage_is_named() 
         store
             .append_with(
                 &sku(name).stream(),
-                0,
+                &Head::START,
                 vec![event(name)],
                 &[restock(name, pieces, price)],
             )
@@ -96,7 +211,7 @@ async fn stock_moves_with_its_event_or_not_at_all_and_every_shortage_is_named() 
     let short = store
         .append_with(
             "order-1",
-            0,
+            &Head::START,
             vec![event("refused")],
             &[
                 reserve("tea", 1, "2.51"),
@@ -127,11 +242,11 @@ async fn stock_moves_with_its_event_or_not_at_all_and_every_shortage_is_named() 
     // The price as another text of the same number, the last piece, and a repeat.
     let moves = [reserve("tea", 5, "2.5"), reserve("cup", 1, "9")];
     store
-        .append_with("order-1", 0, vec![event("taken")], &moves)
+        .append_with("order-1", &Head::START, vec![event("taken")], &moves)
         .await
         .unwrap();
     let repeat = store
-        .append_with("order-1", 0, vec![event("taken")], &moves)
+        .append_with("order-1", &Head::START, vec![event("taken")], &moves)
         .await
         .unwrap_err();
     let AppendError::Conflict {
@@ -152,7 +267,7 @@ async fn buyers_of_one_sku_at_once_never_take_more_than_there_is() {
     store
         .append_with(
             "inventory-tea",
-            0,
+            &Head::START,
             vec![event("stock")],
             &[restock("tea", 7, None)],
         )
@@ -164,7 +279,12 @@ async fn buyers_of_one_sku_at_once_never_take_more_than_there_is() {
             let stream = format!("order-{buyer}");
             loop {
                 let taken = store
-                    .append_with(&stream, 0, vec![event(&stream)], &[reserve("tea", 1, "1")])
+                    .append_with(
+                        &stream,
+                        &Head::START,
+                        vec![event(&stream)],
+                        &[reserve("tea", 1, "1")],
+                    )
                     .await;
                 match taken {
                     Ok(_) => return true,
@@ -226,7 +346,10 @@ async fn amounts_keep_every_digit_from_json_through_the_domain_and_the_table_to_
             order.to_data().unwrap(),
         );
         let stream = format!("order-{case}");
-        store.append(&stream, 0, vec![stored]).await.unwrap();
+        store
+            .append(&stream, &Head::START, vec![stored])
+            .await
+            .unwrap();
         let read = store.read(&stream, 1).await.unwrap().remove(0);
         let back = OrderEvent::from_data("OrderPlaced", &read.data)
             .unwrap()

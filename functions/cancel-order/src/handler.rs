@@ -41,6 +41,7 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
             purpose: "cancel-order",
             correlation_id: Some(id.to_string()),
             traceparent: request.traceparent(),
+            actor: request.subject(),
             now,
         };
         let done = execute::<Order>(&self.store, &id.stream(), start, &command, &cause)

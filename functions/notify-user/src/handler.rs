@@ -6,14 +6,14 @@
 //! answering). What cannot be sent is noted, so that a redrive can claim it anew.
 
 use crate::notifier::Notifier;
-use domain::decider::Event;
-use domain::ids::EventId;
 use domain::notification::{
     Notification, NotificationCommand, NotificationFailed, NotificationRejection,
-    NotificationState, UserNotified,
+    NotificationState, UserNotified, notification_stream,
 };
 use domain::order::OrderEvent;
+use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
+use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{Cause, ExecuteError, Executed, Start, execute, retrying};
 use event_sourcing::failure::Failure;
@@ -54,7 +54,7 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
         });
         let open = Start::From {
             state: NotificationState::Open,
-            version: 0,
+            head: Head::START,
         };
         let claimed = self.execute(trigger, request_id, open, &claim).await?;
         let taken_by_another = matches!(&claimed.state,
@@ -89,8 +89,6 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
         start: Start<NotificationState>,
         command: &NotificationCommand,
     ) -> Result<Executed<NotificationState>, Failure> {
-        let id = EventId::parse(trigger.event_id.clone())
-            .map_err(|error| Failure::Permanent(format!("eventId {error}")))?;
         let purpose = match command {
             NotificationCommand::Claim(_) => "notify-user/claim",
             NotificationCommand::Fail(_) => "notify-user/fail",
@@ -101,7 +99,7 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
         cause.seed = format!("{}/{request_id}", trigger.event_id);
         execute::<NotificationState>(
             &self.store,
-            &id.notification_stream(),
+            &notification_stream(&trigger.event_id),
             start,
             command,
             &cause,

@@ -1,12 +1,13 @@
 //! Accepting an order: one conditional write, nothing read.
 
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
-use domain::decider::Decider;
 use domain::ids::IdempotencyKey;
 use domain::order::{
     Order, OrderCommand, OrderEvent, OrderPlaced, OrderRejection, OrderRequest, PLACE_ORDER,
 };
+use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
+use event_sourcing::decider::Decider;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{Cause, decode, retrying};
 use event_sourcing::failure::Failure;
@@ -64,7 +65,7 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
             .cause(request, order)
             .envelopes(&stream, &events)
             .map_err(|error| Problem::from(Failure::Permanent(error.to_string())))?;
-        match retrying(|| self.store.append(&stream, 0, envelopes.clone())).await {
+        match retrying(|| self.store.append(&stream, &Head::START, envelopes.clone())).await {
             Ok(_) => Ok(false),
             // The conflict carries the order that was stored under this key: decide on that.
             Err(AppendError::Conflict {
@@ -94,6 +95,7 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
             purpose: PLACE_ORDER,
             correlation_id: Some(id),
             traceparent: request.traceparent(),
+            actor: request.subject(),
             now: self.clock.now(),
         }
     }

@@ -1,11 +1,12 @@
 //! Charging an order once, and giving the charge back when the order is not delivered.
 
 use crate::gateway::{Charge, GatewayError, PaymentGateway, Refund};
-use domain::decider::Event;
 use domain::inventory::StockReason;
 use domain::order::{Order, OrderCommand, OrderEvent, OrderRejection, Terms, UPDATE_INVENTORY};
 use domain::payment::{ChargeOutcome, PaymentId, charge_key, refund_key};
+use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
+use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{
     Cause, ExecuteError, Executed, Origin, Start, execute, load, retrying,
@@ -73,19 +74,19 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
         let start = match Start::after(trigger, origin, told, cause.now) {
             // Not to be taken at its word: look before money moves.
             Start::Load | Start::At(_) => match self.current(terms).await? {
-                (state @ Order::Reserved { .. }, version) => Start::From { state, version },
-                (Order::Absent | Order::Placed(_), version) => {
+                (state @ Order::Reserved { .. }, head) => Start::From { state, head },
+                (Order::Absent | Order::Placed(_), head) => {
                     return Err(Failure::Permanent(format!(
-                        "order {} is at version {version} and its stock is not reserved; \
+                        "order {} is at version {} and its stock is not reserved; \
                          the event that says so is not one of the event store",
-                        terms.order_id
+                        terms.order_id, head.version
                     )));
                 }
                 (
                     Order::Confirmed { .. } | Order::Rejected { .. } | Order::Cancelled { .. },
-                    version,
+                    head,
                 ) => {
-                    tracing::info!(order_id = %terms.order_id, version, "payment settled before");
+                    tracing::info!(order_id = %terms.order_id, version = head.version, "payment settled before");
                     return Ok(());
                 }
             },
@@ -146,13 +147,13 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
         settled(trigger, terms, done)
     }
 
-    async fn current(&self, terms: &Terms) -> Result<(Order, u64), Failure> {
+    async fn current(&self, terms: &Terms) -> Result<(Order, Head), Failure> {
         let loaded = load::<Order, Infallible>(&self.store, &terms.order_id.stream())
             .await
             .map_err(|error: ExecuteError<OrderRejection>| Failure::from_error(&error))?;
         match loaded.state {
             Order::Absent => Err(unknown_order(terms)),
-            state => Ok((state, loaded.version)),
+            state => Ok((state, loaded.head)),
         }
     }
 }

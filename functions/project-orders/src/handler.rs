@@ -169,6 +169,7 @@ mod tests {
     use super::*;
     use crate::summaries::InMemoryOrderSummaries;
     use domain::order_summary::OrderStatus;
+    use event_sourcing::chain::Head;
     use event_sourcing::in_memory::InMemoryEventStore;
     use serde_json::json;
 
@@ -199,7 +200,14 @@ mod tests {
             let event = Envelope::from_value(event).unwrap();
             let stored = handler
                 .store
-                .append("order-1", version - 1, vec![event])
+                .append(
+                    "order-1",
+                    &Head {
+                        version: version - 1,
+                        hash: None,
+                    },
+                    vec![event],
+                )
                 .await
                 .unwrap();
             records.push(record(version, &stored[0]));

@@ -162,12 +162,13 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
             .await
             .map_err(failed)?
             .ok_or_else(|| Problem::not_found("nobody stocked this sku").of("sku"))?;
-        let mut body = json!({"sku": sku, "available": level.available, "version": level.version});
+        let mut body =
+            json!({"sku": sku, "available": level.available, "version": level.head.version});
         if let Some(price) = level.price {
             body["unitPrice"] = json!(price.unit_price);
             body["currency"] = json!(price.currency);
         }
-        Ok(HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.version)))
+        Ok(HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.head.version)))
     }
 
     async fn history(&self, id: &OrderId, from: u64) -> Result<Vec<Envelope>, Problem> {

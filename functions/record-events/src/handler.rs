@@ -1,7 +1,8 @@
 //! Recording what other producers say: once per event, and only what can have happened.
 
-use domain::decider::Event;
 use domain::order::{Order, OrderEvent, OrderRejection};
+use event_sourcing::chain::Head;
+use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{ExecuteError, load, retrying};
 use event_sourcing::failure::Failure;
@@ -45,7 +46,7 @@ impl<S: EventStore> Handler<S> {
     /// Records the first event of a stream.
     async fn first(&self, stream: &str, event: Envelope) -> Result<(), Failure> {
         let id = event.event_id.clone();
-        match retrying(|| self.store.append(stream, 0, vec![event.clone()])).await {
+        match retrying(|| self.store.append(stream, &Head::START, vec![event.clone()])).await {
             Ok(_) => {
                 recorded(&event, stream);
                 Ok(())
@@ -80,12 +81,12 @@ impl<S: EventStore> Handler<S> {
             if !loaded.state.can_be_followed_by(fact) {
                 return Err(Failure::Permanent(format!(
                     "{} cannot follow on order {order} as it is at version {}; event {} is not recorded",
-                    event.event_type, loaded.version, event.event_id
+                    event.event_type, loaded.head.version, event.event_id
                 )));
             }
             match retrying(|| {
                 self.store
-                    .append(&stream, loaded.version, vec![event.clone()])
+                    .append(&stream, &loaded.head, vec![event.clone()])
             })
             .await
             {

@@ -2,16 +2,18 @@
 
 use crate::stock_levels::StockLevels;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
-use domain::ids::{EventId, IdempotencyKey, Sku};
+use domain::ids::{IdempotencyKey, Sku};
 use domain::inventory::{
     MAX_RESTOCK, Price, RestockCommand, Restocked, Shortage, StockLevel, StockMove, restock,
 };
 use domain::money::{Amount, Currency};
 use domain::order::check_price;
+use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::retrying;
 use event_sourcing::failure::Failure;
+use event_sourcing::ids::event_id;
 use event_sourcing::retry::FullJitter;
 use event_sourcing::store::{AppendError, AppendWith};
 use serde::Deserialize;
@@ -67,7 +69,7 @@ where
             let attempt = self.attempt(request, &sku, command, price, key.as_ref());
             if let Some(level) = attempt.await? {
                 tracing::info!(request_id = request.id(), sku = %sku,
-                    available = level.available, version = level.version, "sku restocked");
+                    available = level.available, version = level.head.version, "sku restocked");
                 return Ok(answer(&sku, &level));
             }
             let Some(wait) = waits.next() else {
@@ -91,14 +93,10 @@ where
         let level = retrying(|| self.stock.level(sku))
             .await
             .map_err(|error| failed(Failure::from_error(&error)))?
-            .unwrap_or(StockLevel {
-                available: 0,
-                price: None,
-                version: 0,
-            });
+            .unwrap_or(StockLevel::NONE);
         let seed = key.map_or_else(|| request.id().to_owned(), IdempotencyKey::to_string);
         let stream = sku.stream();
-        let event_id = EventId::derive(&stream, &seed, "restock-inventory", 0);
+        let event_id = event_id(&stream, &seed, "restock-inventory", 0);
         if key.is_some() && self.is_stored(sku, &event_id).await? {
             return Ok(Some(level));
         }
@@ -113,23 +111,22 @@ where
                     .map(|change| change.quantity)
                     .sum::<i64>(),
             price: price.or(level.price),
-            version: level.version + 1,
+            head: Head {
+                version: level.head.version + 1,
+                hash: None,
+            },
         };
         let data = serde_json::to_value(&event)
             .map_err(|error| failed(Failure::Permanent(error.to_string())))?;
-        let mut envelope = Envelope::new(
-            event_id.as_str(),
-            Restocked::EVENT_TYPE,
-            self.clock.now(),
-            data,
-        );
+        let mut envelope = Envelope::new(&event_id, Restocked::EVENT_TYPE, self.clock.now(), data);
         envelope.causation_id = Some(request.id().to_owned());
         envelope.correlation_id = Some(stream.clone());
         envelope.traceparent = request.traceparent();
+        envelope.actor = request.subject();
         let moves = [stock_move];
         let appended = retrying(|| {
             self.store
-                .append_with(&stream, level.version, vec![envelope.clone()], &moves)
+                .append_with(&stream, &level.head, vec![envelope.clone()], &moves)
         })
         .await;
         match appended {
@@ -137,21 +134,17 @@ where
             Err(AppendError::Conflict {
                 stored: Some(stored),
                 ..
-            }) if stored.event_id == event_id.as_str() => Ok(Some(after)),
+            }) if stored.event_id == event_id => Ok(Some(after)),
             Err(AppendError::Conflict { .. } | AppendError::Refused(_)) => Ok(None),
             Err(error) => Err(failed(Failure::from_error(&error))),
         }
     }
 
-    async fn is_stored(&self, sku: &Sku, event_id: &EventId) -> Result<bool, Problem> {
+    async fn is_stored(&self, sku: &Sku, event_id: &str) -> Result<bool, Problem> {
         let stream = sku.stream();
         retrying(|| self.store.read(&stream, 1))
             .await
-            .map(|history| {
-                history
-                    .iter()
-                    .any(|event| event.event_id == event_id.as_str())
-            })
+            .map(|history| history.iter().any(|event| event.event_id == event_id))
             .map_err(|error| Failure::from_error(&error).into())
     }
 }
@@ -204,10 +197,10 @@ fn accept(request: RestockRequest) -> Result<(RestockCommand, Option<Price>), Pr
 }
 
 fn answer(sku: &Sku, level: &StockLevel) -> HttpResponse {
-    let mut body = json!({"sku": sku, "available": level.available, "version": level.version});
+    let mut body = json!({"sku": sku, "available": level.available, "version": level.head.version});
     if let Some(price) = level.price {
         body["unitPrice"] = json!(price.unit_price);
         body["currency"] = json!(price.currency);
     }
-    HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.version))
+    HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.head.version))
 }

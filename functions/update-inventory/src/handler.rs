@@ -1,11 +1,11 @@
 //! Reserving and releasing an order's stock.
 
-use domain::decider::Event;
 use domain::inventory::{Shortage, StockMove};
 use domain::order::{
     Order, OrderCommand, OrderEvent, OrderRejection, PLACE_ORDER, UPDATE_INVENTORY,
 };
 use event_sourcing::clock::Clock;
+use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{
     Cause, ExecuteError, Executed, Origin, Start, execute, execute_with,

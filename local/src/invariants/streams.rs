@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use event_sourcing::chain;
 use event_sourcing::envelope::Envelope;
 
 use super::{Evidence, GAP_FREE, STORED_IS_PUBLISHED, Verdict, verdict};
@@ -69,21 +70,15 @@ pub(super) fn stored_is_published(evidence: &Evidence) -> Option<Verdict> {
     Some(verdict(STORED_IS_PUBLISHED, &wrongs, counted))
 }
 
-/// Versions of every stream are 1, 2, 3 …; no two events have one id; nothing was rewritten.
+/// Versions of every stream are 1, 2, 3 …, each event linked to the one before by its hash; no two
+/// events have one id; nothing was rewritten.
 pub(super) fn gap_free(evidence: &Evidence) -> Verdict {
     let stored = &evidence.stored;
     let mut wrongs = stored.unreadable.clone();
     let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
     for (stream, events) in &stored.streams {
-        for (index, event) in events.iter().enumerate() {
-            let expected = index as u64 + 1;
-            if event.version != Some(expected) {
-                let found = event.version.unwrap_or_default();
-                wrongs.push(format!(
-                    "{stream} has version {found} where {expected} must be"
-                ));
-                break;
-            }
+        if let Err(tampered) = chain::verify(stream, events) {
+            wrongs.push(tampered.to_string());
         }
         for event in events {
             if let Some(other) = ids.insert(&event.event_id, stream) {

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
+use event_sourcing::chain::{self, Head};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::store::{AppendError, EventStore, ReadError};
 use std::fmt::Debug;
@@ -51,14 +52,10 @@ impl DynamoDbEventStore {
     /// The items of `events` with their positions.
     pub(crate) fn prepare<R: Debug>(
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
     ) -> Result<(Vec<Envelope>, Vec<Item>), AppendError<R>> {
-        let events: Vec<_> = events
-            .into_iter()
-            .zip(expected + 1..)
-            .map(|(event, version)| event.recorded(stream, version))
-            .collect();
+        let events = chain::record(stream, head, events);
         let items = events
             .iter()
             .map(|event| {
@@ -145,20 +142,19 @@ impl EventStore for DynamoDbEventStore {
     async fn append(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
     ) -> Result<Vec<Envelope>, AppendError> {
-        let (events, mut items) = Self::prepare(stream, expected, events)?;
+        let (events, mut items) = Self::prepare(stream, head, events)?;
         if items.len() == 1 {
             if let Some(item) = items.pop() {
-                self.put(stream, expected + 1, item).await?;
+                self.put(stream, head.version + 1, item).await?;
             }
         } else if !items.is_empty()
             && let Err(reasons) = self.transact(items, Vec::new()).await?
         {
-            return Err(
-                event_refusal(stream, expected, &reasons).unwrap_or_else(|| unavailable(&reasons))
-            );
+            return Err(event_refusal(stream, head.version, &reasons)
+                .unwrap_or_else(|| unavailable(&reasons)));
         }
         Ok(events)
     }

@@ -39,22 +39,15 @@ pub enum ItemError {
 /// # Errors
 /// [`ItemError`].
 pub fn from_envelope(event: &Envelope) -> Result<Item, ItemError> {
-    let mut item = Item::with_capacity(10 + event.extra.len());
+    let mut item = Item::with_capacity(12 + event.extra.len());
     let mut text = |name: &str, value: &str| {
         item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
     };
     text("eventId", &event.event_id);
     text("eventType", &event.event_type);
     text("timestamp", &event.timestamp);
-    for (name, value) in [
-        ("streamId", &event.stream_id),
-        ("correlationId", &event.correlation_id),
-        ("causationId", &event.causation_id),
-        ("traceparent", &event.traceparent),
-    ] {
-        if let Some(value) = value {
-            text(name, value);
-        }
+    for (name, value) in event.optional_texts() {
+        text(name, value);
     }
     if let Some(version) = event.version {
         item.insert("version".into(), AttributeValue::N(version.to_string()));

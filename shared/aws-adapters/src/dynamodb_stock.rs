@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
 use domain::ids::Sku;
 use domain::inventory::{Price, Shortage, ShortageReason, StockLevel, StockMove};
 use domain::money::{Amount, Currency};
+use event_sourcing::chain::Head;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::store::{AppendError, AppendWith, EventStore, ReadError};
 
@@ -72,10 +73,11 @@ fn level(sku: &Sku, item: &Item) -> Result<StockLevel, ReadError> {
         }),
         _ => None,
     };
+    let hash = item.get("hash").and_then(|hash| hash.as_s().ok()).cloned();
     Ok(StockLevel {
         available,
         price,
-        version,
+        head: Head { version, hash },
     })
 }
 
@@ -89,13 +91,13 @@ impl AppendWith<StockMove> for DynamoDbEventStore {
     async fn append_with(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
         moves: &[StockMove],
     ) -> Result<Vec<Envelope>, AppendError<Shortage>> {
         if moves.is_empty() {
             return self
-                .append(stream, expected, events)
+                .append(stream, head, events)
                 .await
                 .map_err(AppendError::widen);
         }
@@ -104,14 +106,15 @@ impl AppendWith<StockMove> for DynamoDbEventStore {
                 "this store was built without a stock table".into(),
             ));
         };
-        let (events, items) = Self::prepare(stream, expected, events)?;
+        let (events, items) = Self::prepare(stream, head, events)?;
+        let after = Head::after(events.last());
         let updates = moves
             .iter()
-            .map(|stock_move| update(table, stock_move, expected + events.len() as u64))
+            .map(|stock_move| update(table, stock_move, &after))
             .collect::<Result<Vec<_>, _>>()?;
         match self.transact(items, updates).await? {
             Ok(()) => Ok(events),
-            Err(reasons) => Err(refusal(stream, expected, &reasons, events.len(), moves)),
+            Err(reasons) => Err(refusal(stream, head.version, &reasons, events.len(), moves)),
         }
     }
 }
@@ -159,11 +162,11 @@ fn shortage(stock_move: &StockMove, stored: Option<&Item>) -> ShortageReason {
     }
 }
 
-/// The conditional write of one move; `version` is that of the event's stream after it.
+/// The conditional write of one move; `head` is the end of the event's stream after it.
 fn update(
     table: &str,
     stock_move: &StockMove,
-    version: u64,
+    head: &Head,
 ) -> Result<TransactWriteItem, AppendError<Shortage>> {
     let number = |value: String| AttributeValue::N(value);
     let builder = Update::builder()
@@ -207,13 +210,19 @@ fn update(
             quantity, price, ..
         } => {
             let mut set = String::from(
-                "SET available = if_not_exists(available, :zero) + :quantity, #version = :version",
+                "SET available = if_not_exists(available, :zero) + :quantity, \
+                 #version = :version, #hash = :hash",
             );
             let mut builder = builder
                 .expression_attribute_names("#version", "version")
+                .expression_attribute_names("#hash", "hash")
+                .expression_attribute_values(
+                    ":hash",
+                    AttributeValue::S(head.hash.clone().unwrap_or_default()),
+                )
                 .expression_attribute_values(":quantity", number(quantity.to_string()))
                 .expression_attribute_values(":zero", number("0".into()))
-                .expression_attribute_values(":version", number(version.to_string()));
+                .expression_attribute_values(":version", number(head.version.to_string()));
             if let Some(price) = price {
                 set.push_str(", unitPrice = :price, currency = :currency");
                 builder = builder

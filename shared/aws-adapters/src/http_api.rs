@@ -156,6 +156,19 @@ impl HttpRequest {
             .map(str::to_owned)
     }
 
+    /// The authenticated subject (the token's `sub`), where an authorizer found one.
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        let jwt = self
+            .event
+            .request_context
+            .authorizer
+            .as_ref()?
+            .jwt
+            .as_ref()?;
+        jwt.claims.get("sub").filter(|sub| !sub.is_empty()).cloned()
+    }
+
     /// A parameter of the path, parsed by `parse`.
     ///
     /// # Errors

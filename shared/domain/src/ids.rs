@@ -1,15 +1,12 @@
 //! Opaque identifiers. Every id is a bounded, printable string; nothing is read out of one.
 
+use event_sourcing::ids::derive;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use uuid::Uuid;
 
 /// Longest id that is accepted, in bytes. Partition keys of `DynamoDB` may have 2,048; ours are
 /// short because every event repeats them and each started KB is a write unit.
 pub const MAX_ID_BYTES: usize = 128;
-
-/// Name space of every derived id, so that they differ from other version-5 UUIDs.
-const NAMESPACE: Uuid = Uuid::from_u128(0x6f72_6465_7266_6c6f_772e_6576_656e_7473);
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,10 +95,6 @@ opaque_id!(
     Sku
 );
 opaque_id!(
-    /// One event; unique over all streams.
-    EventId
-);
-opaque_id!(
     /// A client's own name for one request, so that a repeat is recognised.
     IdempotencyKey
 );
@@ -111,7 +104,7 @@ impl OrderId {
     /// which is what makes placing idempotent without a table for it.
     #[must_use]
     pub fn derive(user: &UserId, key: &IdempotencyKey) -> Self {
-        Self(derive(&[user.as_str(), key.as_str()]).to_string())
+        Self(derive(&[user.as_str(), key.as_str()]))
     }
 
     /// The stream that holds this order's events.
@@ -127,33 +120,6 @@ impl Sku {
     pub fn stream(&self) -> String {
         format!("inventory-{}", self.0)
     }
-}
-
-impl EventId {
-    /// The id of the `index`-th event that `cause` gives rise to in `purpose` on `stream`: a
-    /// repeat of the same step gives the same id, so that it is recognised.
-    #[must_use]
-    pub fn derive(stream: &str, cause: &str, purpose: &str, index: usize) -> Self {
-        Self(derive(&[stream, cause, purpose, &index.to_string()]).to_string())
-    }
-
-    /// The stream of the notification that this event triggers.
-    #[must_use]
-    pub fn notification_stream(&self) -> String {
-        format!("notification-{}", self.0)
-    }
-}
-
-/// A version-5 UUID over parts, each prefixed by its length so that ("ab", "c") and ("a", "bc")
-/// differ.
-fn derive(parts: &[&str]) -> Uuid {
-    let mut name = String::new();
-    for part in parts {
-        name.push_str(&part.len().to_string());
-        name.push(':');
-        name.push_str(part);
-    }
-    Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! The pure decisions of the order backend. No I/O, no clock, no AWS: time and ids arrive in
 //! the commands.
 //!
-//! Reading order: [`decider`] (the shape of every decision), [`order`] (the aggregate and its
+//! Every aggregate is a [`event_sourcing::decider::Decider`]. Reading order: [`order`] (the aggregate and its
 //! saga), [`inventory`] (what an event moves in stock), [`payment`], [`notification`],
 //! [`order_summary`] (the read model as a fold), [`money`], [`ids`].
 
-pub mod decider;
 pub mod ids;
 pub mod inventory;
 pub mod money;

@@ -1,8 +1,8 @@
 //! Whom an event has to be told to, and in which words.
 
-use crate::decider::{Decider, Event};
 use crate::ids::{OrderId, UserId};
 use crate::order::{CancelReason, Contact, OrderEvent, Terms};
+use event_sourcing::decider::{Decider, Event};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,12 @@ pub struct Notification {
     pub subject: String,
     /// Plain text.
     pub text: String,
+}
+
+/// The stream of the notification that the event with this id triggers.
+#[must_use]
+pub fn notification_stream(event_id: &str) -> String {
+    format!("notification-{event_id}")
 }
 
 /// One fact on the stream of a notification. Stored format: add a version and an upcaster, never

@@ -16,9 +16,9 @@ pub use placing::{
     InvalidField, MAX_LINES, MAX_QUANTITY, MAX_SKUS, MAX_UNIT_PRICE, OrderRequest, check_price,
 };
 
-use crate::decider::Decider;
 use crate::inventory::{self, Shortage, StockChange, StockReason};
 use crate::payment::{ChargeOutcome, PaymentId};
+use event_sourcing::decider::Decider;
 use jiff::{SignedDuration, Timestamp};
 
 /// Who appends `OrderPlaced`: part of the event's derived id.

@@ -1,10 +1,10 @@
 //! The read model of one order: a pure fold of its stream.
 
-use crate::decider::Event as _;
 use crate::ids::{OrderId, UserId};
 use crate::inventory::StockReason;
 use crate::money::{Amount, Currency};
 use crate::order::{CancelReason, OrderEvent, OrderLine};
+use event_sourcing::decider::Event as _;
 use serde::{Deserialize, Serialize};
 
 /// Where an order stands, as customers see it.

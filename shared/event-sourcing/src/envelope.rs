@@ -48,6 +48,12 @@ pub struct Envelope {
     pub schema_version: Option<u32>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// Who wanted it: the authenticated subject of the request that caused it, where one did.
+    pub actor: Option<String>,
+    /// Hash of the event before it in its stream; set by the store ([`crate::chain`]).
+    pub previous_hash: Option<String>,
+    /// Hash of this event; set by the store.
+    pub hash: Option<String>,
     /// Everything else.
     pub extra: Map<String, Value>,
 }
@@ -90,6 +96,9 @@ impl Envelope {
             causation_id: None,
             schema_version: None,
             traceparent: None,
+            actor: None,
+            previous_hash: None,
+            hash: None,
             extra: Map::new(),
         }
     }
@@ -126,8 +135,26 @@ impl Envelope {
                 })
                 .transpose()?,
             traceparent: optional_text(&mut fields, "traceparent")?,
+            actor: optional_text(&mut fields, "actor")?,
+            previous_hash: optional_text(&mut fields, "previousHash")?,
+            hash: optional_text(&mut fields, "hash")?,
             extra: fields,
         })
+    }
+
+    /// The optional fields that are texts, under their names outside, as far as they are there.
+    pub fn optional_texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("streamId", &self.stream_id),
+            ("correlationId", &self.correlation_id),
+            ("causationId", &self.causation_id),
+            ("traceparent", &self.traceparent),
+            ("actor", &self.actor),
+            ("previousHash", &self.previous_hash),
+            ("hash", &self.hash),
+        ]
+        .into_iter()
+        .filter_map(|(field, text)| Some((field, text.as_deref()?)))
     }
 
     /// Stream and version of a recorded event; `None` for one that is not recorded.
@@ -206,15 +233,8 @@ impl Serialize for Envelope {
         map.serialize_entry("eventId", &self.event_id)?;
         map.serialize_entry("eventType", &self.event_type)?;
         map.serialize_entry("timestamp", &self.timestamp)?;
-        for (field, text) in [
-            ("streamId", &self.stream_id),
-            ("correlationId", &self.correlation_id),
-            ("causationId", &self.causation_id),
-            ("traceparent", &self.traceparent),
-        ] {
-            if let Some(text) = text {
-                map.serialize_entry(field, text)?;
-            }
+        for (field, text) in self.optional_texts() {
+            map.serialize_entry(field, text)?;
         }
         if let Some(version) = self.version {
             map.serialize_entry("version", &version)?;

@@ -1,11 +1,12 @@
 //! The one command loop: load → fold → decide → append; on a conflict load and decide *again*.
 
+use crate::chain::Head;
+use crate::decider::{Decider, Event};
 use crate::envelope::Envelope;
+use crate::ids::event_id;
 use crate::retry::{FullJitter, Retry, Retryable};
 use crate::store::{AppendError, AppendWith, EventStore, ReadError};
 use backon::BackoffBuilder;
-use domain::decider::{Decider, Event};
-use domain::ids::EventId;
 use jiff::{SignedDuration, Timestamp};
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -25,6 +26,8 @@ pub struct Cause {
     pub correlation_id: Option<String>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// Who wants it: the authenticated subject of the request, where there is one.
+    pub actor: Option<String>,
     /// Now.
     pub now: Timestamp,
 }
@@ -44,6 +47,7 @@ impl Cause {
                     .unwrap_or_else(|| trigger.event_id.clone()),
             ),
             traceparent: trigger.traceparent.clone(),
+            actor: trigger.actor.clone(),
             now,
         }
     }
@@ -61,12 +65,13 @@ impl Cause {
             .iter()
             .enumerate()
             .map(|(index, event)| {
-                let id = EventId::derive(stream, &self.seed, self.purpose, index);
+                let id = event_id(stream, &self.seed, self.purpose, index);
                 let mut envelope =
-                    Envelope::new(id.as_str(), event.event_type(), self.now, event.to_data()?);
+                    Envelope::new(&id, event.event_type(), self.now, event.to_data()?);
                 envelope.causation_id = Some(self.id.clone());
                 envelope.correlation_id.clone_from(&self.correlation_id);
                 envelope.traceparent.clone_from(&self.traceparent);
+                envelope.actor.clone_from(&self.actor);
                 Ok(envelope)
             })
             .collect()
@@ -78,12 +83,12 @@ impl Cause {
 pub enum Start<S> {
     /// Read the stream first.
     Load,
-    /// The trigger tells the state after `version`; the stream is read only if that is history.
+    /// The trigger tells the state at `head`; the stream is read only if that is history.
     From {
         /// The state, as far as the command needs it.
         state: S,
-        /// The stream's version in that state.
-        version: u64,
+        /// The end of the stream in that state.
+        head: Head,
     },
     /// Read the stream first, and execute only at this version (a client's `If-Match`).
     At(u64),
@@ -110,7 +115,7 @@ impl Origin<'_> {
     /// that somebody wrote by hand, or copied from another stream, has another id.
     #[must_use]
     pub fn is_of(&self, event: &Envelope) -> bool {
-        EventId::derive(self.stream, self.seed, self.purpose, 0).as_str() == event.event_id
+        event_id(self.stream, self.seed, self.purpose, 0) == event.event_id
     }
 }
 
@@ -120,10 +125,12 @@ impl<S> Start<S> {
     #[must_use]
     pub fn after(trigger: &Envelope, origin: Origin<'_>, state: Option<S>, now: Timestamp) -> Self {
         let fresh = now.duration_since(trigger.at()).abs() <= FRESH;
-        match (state, trigger.version) {
-            (Some(state), Some(version)) if fresh && origin.is_of(trigger) => {
-                Self::From { state, version }
-            }
+        let recorded = trigger.version.is_some() && trigger.hash.is_some();
+        match state {
+            Some(state) if fresh && recorded && origin.is_of(trigger) => Self::From {
+                state,
+                head: Head::after(Some(trigger)),
+            },
             _ => Self::Load,
         }
     }
@@ -182,8 +189,8 @@ impl<J: std::error::Error, R: Debug + 'static> Retryable for ExecuteError<J, R> 
 pub struct Loaded<S> {
     /// The folded state.
     pub state: S,
-    /// Version of the last event; 0 for an empty stream.
-    pub version: u64,
+    /// The end of the stream.
+    pub head: Head,
     /// The events.
     pub history: Vec<Envelope>,
 }
@@ -242,7 +249,7 @@ pub async fn load<D: Decider, R: Debug + 'static>(
     let history = retrying(|| store.read(stream, 1)).await?;
     Ok(Loaded {
         state: fold::<D>(&history)?,
-        version: history.last().and_then(|last| last.version).unwrap_or(0),
+        head: Head::after(history.last()),
         history,
     })
 }
@@ -264,7 +271,7 @@ pub async fn execute<D: Decider>(
         start,
         command,
         cause,
-        |_, expected, events| store.append(stream, expected, events),
+        |_, head, events| async move { store.append(stream, &head, events).await },
     )
     .await
 }
@@ -293,9 +300,9 @@ where
         start,
         command,
         cause,
-        |state, expected, events| {
+        |state, head, events| {
             let moves = moves(state);
-            async move { store.append_with(stream, expected, events, &moves).await }
+            async move { store.append_with(stream, &head, events, &moves).await }
         },
     )
     .await
@@ -307,7 +314,7 @@ async fn run<D, R, F>(
     start: Start<D::State>,
     command: &D::Command,
     cause: &Cause,
-    append: impl Fn(&D::State, u64, Vec<Envelope>) -> F,
+    append: impl Fn(&D::State, Head, Vec<Envelope>) -> F,
 ) -> Result<Executed<D::State>, ExecuteError<D::Rejection, R>>
 where
     D: Decider,
@@ -318,11 +325,11 @@ where
         Start::At(version) => Some(version),
         Start::Load | Start::From { .. } => None,
     };
-    let (mut state, mut version) = match start {
-        Start::From { state, version } => (state, version),
+    let (mut state, mut head) = match start {
+        Start::From { state, head } => (state, head),
         Start::Load | Start::At(_) => {
             let loaded = load::<D, R>(store, stream).await?;
-            (loaded.state, loaded.version)
+            (loaded.state, loaded.head)
         }
     };
     let mut waits = FullJitter::CALL.build();
@@ -332,23 +339,23 @@ where
             return Ok(Executed {
                 events: Vec::new(),
                 state,
-                version,
+                version: head.version,
             });
         }
-        if let Some(expected) = required.filter(|expected| *expected != version) {
+        if let Some(expected) = required.filter(|expected| *expected != head.version) {
             return Err(ExecuteError::WrongVersion {
                 expected,
-                actual: version,
+                actual: head.version,
             });
         }
         let envelopes = cause
             .envelopes(stream, &decided)
             .map_err(|error| ExecuteError::Append(AppendError::Malformed(error.to_string())))?;
         let first_id = envelopes.first().map(|first| first.event_id.clone());
-        match append(&state, version, envelopes).await {
+        match append(&state, head.clone(), envelopes).await {
             Ok(events) => {
                 return Ok(Executed {
-                    version: version + events.len() as u64,
+                    version: head.version + events.len() as u64,
                     events,
                     state,
                 });
@@ -360,7 +367,7 @@ where
             }) if first_id.as_deref() == Some(&stored.event_id) => {
                 // The answer to an earlier append, ours or a duplicate's, was lost.
                 return Ok(Executed {
-                    version: version + decided.len() as u64,
+                    version: head.version + decided.len() as u64,
                     events: Vec::new(),
                     state,
                 });
@@ -371,7 +378,7 @@ where
                 };
                 if error.retry() == Retry::AfterReload {
                     let loaded = load::<D, R>(store, stream).await?;
-                    (state, version) = (loaded.state, loaded.version);
+                    (state, head) = (loaded.state, loaded.head);
                 } else {
                     tokio::time::sleep(wait).await;
                 }

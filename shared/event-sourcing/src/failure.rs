@@ -53,12 +53,12 @@ fn causes(error: &dyn Error) -> String {
 mod tests {
     use super::*;
     use crate::execute::ExecuteError;
+    use crate::jar::JarRejection;
     use crate::store::{AppendError, ReadError};
-    use domain::order::OrderRejection;
 
     #[test]
     fn a_failure_tells_all_its_causes() {
-        let busy = ExecuteError::<OrderRejection>::Append(AppendError::Unavailable(
+        let busy = ExecuteError::<JarRejection>::Append(AppendError::Unavailable(
             "transaction cancelled: TransactionConflict".into(),
         ));
         let Failure::Transient(text) = Failure::from_error(&busy) else {

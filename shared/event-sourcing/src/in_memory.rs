@@ -1,9 +1,9 @@
 //! Adapters that keep everything in memory: for tests and for the simulation.
 
+use crate::chain::{self, Head};
 use crate::envelope::Envelope;
 use crate::publisher::{EventPublisher, PublishError};
 use crate::store::{AppendError, AppendWith, EventStore, ReadError};
-use domain::inventory::{Shortage, StockMove, StockTable};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,19 +21,11 @@ pub trait Companion<M>: Send {
     /// Why a move was refused.
     type Refusal: Debug + Send + 'static;
 
-    /// Makes all moves or none.
+    /// Makes all moves, which belong to `events`, or none.
     ///
     /// # Errors
     /// Every move that is refused.
-    fn apply(&mut self, moves: &[M]) -> Result<(), Vec<Self::Refusal>>;
-}
-
-impl Companion<StockMove> for StockTable {
-    type Refusal = Shortage;
-
-    fn apply(&mut self, moves: &[StockMove]) -> Result<(), Vec<Shortage>> {
-        Self::apply(self, moves)
-    }
+    fn apply(&mut self, moves: &[M], events: &[Envelope]) -> Result<(), Vec<Self::Refusal>>;
 }
 
 #[derive(Debug, Default)]
@@ -50,16 +42,13 @@ impl<C> InMemoryEventStore<C> {
     fn append_if<R: Debug>(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
-        moves: impl FnOnce() -> Result<(), Vec<R>>,
+        moves: impl FnOnce(&[Envelope]) -> Result<(), Vec<R>>,
     ) -> Result<Vec<Envelope>, AppendError<R>> {
         let mut kept = self.lock();
-        let events: Vec<_> = events
-            .into_iter()
-            .zip(expected + 1..)
-            .map(|(event, version)| event.recorded(stream, version))
-            .collect();
+        let events = chain::record(stream, head, events);
+        let expected = head.version;
         let history = kept.streams.get(stream).map_or(&[][..], Vec::as_slice);
         // A gap would be a mistake of the caller: its trigger was never stored.
         if history.len() as u64 != expected {
@@ -72,7 +61,7 @@ impl<C> InMemoryEventStore<C> {
                 stored: stored.cloned().map(Box::new),
             });
         }
-        moves().map_err(AppendError::Refused)?;
+        moves(&events).map_err(AppendError::Refused)?;
         kept.arrivals.extend(events.iter().cloned());
         kept.streams
             .entry(stream.to_owned())
@@ -103,7 +92,7 @@ impl<C: Send> EventStore for InMemoryEventStore<C> {
     async fn append(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
     ) -> Result<Vec<Envelope>, AppendError> {
         for event in &events {
@@ -117,7 +106,7 @@ impl<C: Send> EventStore for InMemoryEventStore<C> {
                 });
             }
         }
-        self.append_if(stream, expected, events, || Ok(()))
+        self.append_if(stream, head, events, |_| Ok(()))
     }
 
     async fn read(&self, stream: &str, from: u64) -> Result<Vec<Envelope>, ReadError> {
@@ -139,11 +128,13 @@ impl<M: Sync, C: Companion<M>> AppendWith<M> for InMemoryEventStore<C> {
     async fn append_with(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
         moves: &[M],
     ) -> Result<Vec<Envelope>, AppendError<C::Refusal>> {
-        self.append_if(stream, expected, events, || self.companion().apply(moves))
+        self.append_if(stream, head, events, |events| {
+            self.companion().apply(moves, events)
+        })
     }
 }
 

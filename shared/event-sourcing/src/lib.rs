@@ -1,21 +1,29 @@
-//! Event sourcing in small.
+//! Event sourcing, for any aggregate and any store.
 //!
-//! Reading order: [`envelope`] (what an event looks like outside), [`store`] (the port to a
-//! store, and how it fails), [`execute`] (the one command loop: load → fold → decide → append),
-//! [`publisher`] (the port to a bus), [`clock`], [`retry`] (what to do with a failure),
-//! [`failure`] (how a handler fails),
-//! [`in_memory`] (adapters for tests and simulation), [`contract`] (the tests that every store
-//! passes; feature `contract`).
+//! Reading order: [`decider`] (the shape of every decision), [`envelope`] (what an event looks
+//! like outside), [`chain`] (what makes history tamper-evident), [`store`] (the port to a store,
+//! and how it fails), [`execute`] (the one command loop: load → fold → decide → append),
+//! [`publisher`] (the port to a bus), [`clock`], [`ids`], [`retry`] (what to do with a failure),
+//! [`failure`] (how a handler fails), [`in_memory`] (adapters for tests and simulation),
+//! [`contract`] (the tests that every store passes; feature `contract`).
+//!
+//! Without the default feature `runtime` there is only what decides, and no async runtime.
 
+pub mod chain;
 pub mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod decider;
 pub mod envelope;
+#[cfg(feature = "runtime")]
 pub mod execute;
 pub mod failure;
+pub mod ids;
 pub mod in_memory;
+#[cfg(any(test, feature = "contract"))]
+mod jar;
 pub mod publisher;
 pub mod retry;
 pub mod store;
 
-pub use domain::decider::{Decider, Event};
+pub use decider::{Decider, Event};

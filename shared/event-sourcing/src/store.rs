@@ -1,5 +1,6 @@
 //! The port to an event store, and how it fails.
 
+use crate::chain::Head;
 use crate::envelope::Envelope;
 use crate::retry::{Retry, Retryable};
 use std::convert::Infallible;
@@ -82,10 +83,10 @@ impl Retryable for ReadError {
 
 /// Keeps streams of events.
 pub trait EventStore: Send + Sync {
-    /// Appends events after version `expected` of `stream` (0: the stream is new), all or none,
+    /// Appends events after `head` of `stream` ([`Head::START`]: the stream is new), all or none,
     /// and gives them back with their positions.
     ///
-    /// An adapter MUST refuse with [`AppendError::Conflict`] when any of the versions is taken
+    /// An adapter MUST give them their positions and hashes with [`crate::chain::record`]; MUST refuse with [`AppendError::Conflict`] when any of the versions is taken
     /// and carry the stored event back where it can; MUST map every failure after which the
     /// write may have happened to [`AppendError::Unavailable`]; MUST refuse what is too large
     /// before it sends anything.
@@ -95,7 +96,7 @@ pub trait EventStore: Send + Sync {
     fn append(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
     ) -> impl Future<Output = Result<Vec<Envelope>, AppendError>> + Send;
 
@@ -127,7 +128,7 @@ pub trait AppendWith<M>: EventStore {
     fn append_with(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
         moves: &[M],
     ) -> impl Future<Output = Result<Vec<Envelope>, AppendError<Self::Refusal>>> + Send;

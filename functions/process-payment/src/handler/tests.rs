@@ -1,7 +1,8 @@
 use super::*;
 use crate::simulated_gateway::SimulatedGateway;
-use domain::ids::EventId;
+use event_sourcing::chain::Head;
 use event_sourcing::clock::SystemClock;
+use event_sourcing::ids::event_id;
 use event_sourcing::in_memory::InMemoryEventStore;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -55,16 +56,17 @@ impl Tested {
         }
         // As update-inventory derives it from its trigger.
         let id = match (version, event_type) {
-            (2, "InventoryUpdated") => {
-                EventId::derive("order-1", "e1", UPDATE_INVENTORY, 0).to_string()
-            }
+            (2, "InventoryUpdated") => event_id("order-1", "e1", UPDATE_INVENTORY, 0),
             _ => format!("e{version}"),
         };
         let mut event = Envelope::new(&id, event_type, at, data);
         event.causation_id = Some("e1".into());
+        let history = self.store.read("order-1", 1).await.unwrap();
+        let mut head = Head::after(history.last());
+        head.version = version - 1;
         let mut stored = self
             .store
-            .append("order-1", version - 1, vec![event])
+            .append("order-1", &head, vec![event])
             .await
             .unwrap();
         stored.remove(0)

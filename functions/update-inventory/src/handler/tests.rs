@@ -1,7 +1,9 @@
 use super::*;
-use domain::ids::{EventId, Sku};
+use domain::ids::Sku;
 use domain::inventory::StockTable;
+use event_sourcing::chain::Head;
 use event_sourcing::clock::SystemClock;
+use event_sourcing::ids::event_id;
 use event_sourcing::in_memory::InMemoryEventStore;
 use event_sourcing::store::EventStore;
 use jiff::Timestamp;
@@ -38,13 +40,16 @@ impl Handler<Shop, SystemClock> {
         }
         // As place-order derives it from the order.
         let id = match event_type {
-            "OrderPlaced" => EventId::derive("order-1", "1", PLACE_ORDER, 0).to_string(),
+            "OrderPlaced" => event_id("order-1", "1", PLACE_ORDER, 0),
             _ => format!("e{version}"),
         };
         let event = Envelope::new(&id, event_type, Timestamp::now(), data);
+        let history = self.store.read("order-1", 1).await.unwrap();
+        let mut head = Head::after(history.last());
+        head.version = version - 1;
         let mut stored = self
             .store
-            .append("order-1", version - 1, vec![event])
+            .append("order-1", &head, vec![event])
             .await
             .unwrap();
         stored.remove(0)

@@ -2,6 +2,9 @@
 
 use super::{Price, Shortage, ShortageReason, StockMove};
 use crate::ids::Sku;
+use event_sourcing::chain::Head;
+use event_sourcing::envelope::Envelope;
+use event_sourcing::in_memory::Companion;
 use std::collections::BTreeMap;
 
 /// Stock as a table in memory: what the conditional writes of a store come to, for tests and the
@@ -18,8 +21,17 @@ pub struct StockLevel {
     pub available: i64,
     /// What a piece costs; any price is taken where none is set.
     pub price: Option<Price>,
-    /// Version of the SKU's own stream: how often it was restocked.
-    pub version: u64,
+    /// End of the SKU's own stream; its version says how often it was restocked.
+    pub head: Head,
+}
+
+impl StockLevel {
+    /// The level of a SKU that nobody stocked.
+    pub const NONE: Self = Self {
+        available: 0,
+        price: None,
+        head: Head::START,
+    };
 }
 
 impl StockTable {
@@ -50,11 +62,7 @@ impl StockTable {
             let level = self
                 .levels
                 .entry(stock_move.sku().clone())
-                .or_insert(StockLevel {
-                    available: 0,
-                    price: None,
-                    version: 0,
-                });
+                .or_insert(StockLevel::NONE);
             match stock_move {
                 StockMove::Reserve { quantity, .. } => level.available -= i64::from(*quantity),
                 StockMove::Release { quantity, .. } => level.available += i64::from(*quantity),
@@ -62,7 +70,7 @@ impl StockTable {
                     quantity, price, ..
                 } => {
                     level.available += quantity;
-                    level.version += 1;
+                    level.head.version += 1;
                     level.price = price.or(level.price);
                 }
             }
@@ -101,5 +109,21 @@ impl StockTable {
                 (available + quantity < 0).then_some(ShortageReason::OutOfStock)
             }
         }
+    }
+}
+
+impl Companion<StockMove> for StockTable {
+    type Refusal = Shortage;
+
+    fn apply(&mut self, moves: &[StockMove], events: &[Envelope]) -> Result<(), Vec<Shortage>> {
+        Self::apply(self, moves)?;
+        for stock_move in moves {
+            if let StockMove::Restock { sku, .. } = stock_move
+                && let Some(level) = self.levels.get_mut(sku)
+            {
+                level.head = Head::after(events.last());
+            }
+        }
+        Ok(())
     }
 }

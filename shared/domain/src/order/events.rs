@@ -1,10 +1,10 @@
 //! What can happen to an order. Stored format: add a version and an upcaster, never rename.
 
-use crate::decider::Event;
 use crate::ids::{OrderId, Sku, UserId};
 use crate::inventory::{Shortage, StockChange, StockReason};
 use crate::money::{Amount, Currency};
 use crate::payment::{PaymentId, PaymentMethod};
+use event_sourcing::decider::Event;
 use serde::{Deserialize, Serialize};
 
 /// How to reach the customer about this order.

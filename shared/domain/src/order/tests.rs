@@ -1,8 +1,8 @@
 use super::*;
-use crate::decider::Event as _;
 use crate::ids::{OrderId, Sku, UserId};
 use crate::inventory::{ShortageReason, StockMove};
 use crate::money::{Amount, Currency};
+use event_sourcing::decider::Event as _;
 use proptest::prelude::*;
 
 const GRACE: SignedDuration = SignedDuration::from_secs(600);

@@ -1,24 +1,11 @@
 use super::*;
 use crate::in_memory::InMemoryEventStore;
-use domain::ids::{OrderId, UserId};
-use domain::money::{Amount, Currency};
-use domain::order::{CancelReason, Order, OrderCommand, OrderPlaced, OrderRejection, Terms};
-use jiff::SignedDuration;
+use crate::jar::{Jar, JarCommand, JarRejection};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-fn an_order() -> OrderPlaced {
-    OrderPlaced {
-        terms: Terms {
-            order_id: OrderId::parse("1").unwrap(),
-            user_id: UserId::parse("u").unwrap(),
-            total_amount: Amount::parse("1").unwrap(),
-            currency: Currency::USD,
-            contact: None,
-            payment: None,
-        },
-        items: vec![],
-    }
-}
+const SEAL: JarCommand = JarCommand::Seal;
+const PUT_IN: JarCommand = JarCommand::PutIn(5);
+static CAUSE: std::sync::LazyLock<Cause> = std::sync::LazyLock::new(|| cause("d"));
 
 fn cause(id: &str) -> Cause {
     Cause {
@@ -27,25 +14,15 @@ fn cause(id: &str) -> Cause {
         purpose: "test",
         correlation_id: None,
         traceparent: None,
+        actor: Some("somebody".into()),
         now: Timestamp::UNIX_EPOCH,
     }
 }
 
-fn cancel() -> OrderCommand {
-    OrderCommand::Cancel {
-        reason: CancelReason::Requested,
-        at: Timestamp::UNIX_EPOCH,
-        grace: SignedDuration::ZERO,
-    }
-}
-
-static CANCEL: std::sync::LazyLock<OrderCommand> = std::sync::LazyLock::new(cancel);
-static CAUSE: std::sync::LazyLock<Cause> = std::sync::LazyLock::new(|| cause("d"));
-
-fn new_order() -> Start<Order> {
+fn new_jar() -> Start<Jar> {
     Start::From {
-        state: Order::Absent,
-        version: 0,
+        state: Jar::Missing,
+        head: Head::START,
     }
 }
 
@@ -70,10 +47,10 @@ impl EventStore for Flaky {
     async fn append(
         &self,
         stream: &str,
-        expected: u64,
+        head: &Head,
         events: Vec<Envelope>,
     ) -> Result<Vec<Envelope>, AppendError> {
-        let stored = self.store.append(stream, expected, events).await;
+        let stored = self.store.append(stream, head, events).await;
         let left = self.lost_answers.load(Ordering::Relaxed);
         if left > 0 {
             self.lost_answers.store(left - 1, Ordering::Relaxed);
@@ -91,32 +68,21 @@ impl EventStore for Flaky {
 #[tokio::test]
 async fn a_known_start_reads_nothing() {
     let store = Flaky::losing(0);
-    let done = execute::<Order>(
-        &store,
-        "order-1",
-        new_order(),
-        &OrderCommand::Place(an_order()),
-        &cause("c"),
-    )
-    .await
-    .unwrap();
+    let done = execute::<Jar>(&store, "jar-1", new_jar(), &PUT_IN, &cause("c"))
+        .await
+        .unwrap();
     assert_eq!((done.events.len(), done.version), (1, 1));
     assert_eq!(store.reads.load(Ordering::Relaxed), 0);
     assert_eq!(done.events[0].causation_id.as_deref(), Some("c"));
+    assert_eq!(done.events[0].actor.as_deref(), Some("somebody"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_was_lost_is_recognised_and_not_made_twice() {
     let store = Flaky::losing(1);
-    let done = execute::<Order>(
-        &store,
-        "order-1",
-        new_order(),
-        &OrderCommand::Place(an_order()),
-        &cause("c"),
-    )
-    .await
-    .unwrap();
+    let done = execute::<Jar>(&store, "jar-1", new_jar(), &PUT_IN, &cause("c"))
+        .await
+        .unwrap();
     assert_eq!((done.events.len(), done.version), (0, 1));
     assert_eq!(store.store.arrivals().len(), 1);
 }
@@ -124,43 +90,35 @@ async fn a_write_whose_answer_was_lost_is_recognised_and_not_made_twice() {
 #[tokio::test]
 async fn a_conflict_loads_and_decides_again() {
     let store = Flaky::losing(0);
-    let place = OrderCommand::Place(an_order());
-    execute::<Order>(&store, "order-1", new_order(), &place, &cause("c"))
+    execute::<Jar>(&store, "jar-1", new_jar(), &PUT_IN, &cause("c"))
         .await
         .unwrap();
-    execute::<Order>(&store, "order-1", Start::Load, &cancel(), &cause("d"))
+    execute::<Jar>(&store, "jar-1", Start::Load, &SEAL, &cause("d"))
         .await
         .unwrap();
 
     let stale = Start::From {
-        state: Order::Placed(an_order()),
-        version: 1,
+        state: Jar::Open { sweets: 5 },
+        head: Head {
+            version: 1,
+            hash: None,
+        },
     };
-    let done = execute::<Order>(
-        &store,
-        "order-1",
-        stale,
-        &OrderCommand::Reserve,
-        &cause("e"),
-    )
-    .await
-    .unwrap();
-    assert!(
-        done.events.is_empty(),
-        "the order is cancelled, nothing to reserve"
-    );
-    assert!(matches!(done.state, Order::Cancelled { .. }));
+    let done = execute::<Jar>(&store, "jar-1", stale, &SEAL, &cause("e"))
+        .await
+        .unwrap();
+    assert!(done.events.is_empty(), "the jar is sealed already");
+    assert!(matches!(done.state, Jar::Sealed { sweets: 5 }));
     assert_eq!(done.version, 2);
 }
 
 #[tokio::test]
 async fn a_command_for_another_version_is_refused_unless_it_is_done_already() {
     let store = Flaky::losing(0);
-    let place = OrderCommand::Place(an_order());
-    execute::<Order>(&store, "order-1", new_order(), &place, &cause("c"))
+    execute::<Jar>(&store, "jar-1", new_jar(), &PUT_IN, &cause("c"))
         .await
         .unwrap();
-    let at = |version| execute::<Order>(&store, "order-1", Start::At(version), &CANCEL, &CAUSE);
+    let at = |version| execute::<Jar>(&store, "jar-1", Start::At(version), &SEAL, &CAUSE);
     let error = at(2).await.unwrap_err();
     assert!(matches!(
         error,
@@ -170,19 +128,19 @@ async fn a_command_for_another_version_is_refused_unless_it_is_done_already() {
         }
     ));
     assert_eq!(at(1).await.unwrap().version, 2);
-    assert!(at(1).await.unwrap().events.is_empty(), "it is cancelled");
+    assert!(at(1).await.unwrap().events.is_empty(), "it is sealed");
 }
 
 #[tokio::test]
 async fn a_rejection_is_an_answer_and_not_retried() {
     let store = Flaky::losing(0);
-    let error = execute::<Order>(&store, "order-1", Start::Load, &cancel(), &cause("c"))
+    let error = execute::<Jar>(&store, "jar-1", Start::Load, &SEAL, &cause("c"))
         .await
         .unwrap_err();
     assert_eq!(error.retry(), Retry::Never);
     assert!(matches!(
         error,
-        ExecuteError::Rejected(OrderRejection::Unknown)
+        ExecuteError::Rejected(JarRejection::Missing)
     ));
 }
 
@@ -193,19 +151,18 @@ async fn a_store_that_never_answers_is_given_up_as_retryable() {
     store
         .store
         .append(
-            "order-1",
-            0,
+            "jar-1",
+            &Head::START,
             vec![Envelope::new(
                 "other",
-                "OrderPlaced",
+                "SweetsPutIn",
                 Timestamp::UNIX_EPOCH,
                 serde_json::json!({}),
             )],
         )
         .await
         .unwrap();
-    let place = OrderCommand::Place(an_order());
-    let error = execute::<Order>(&store, "order-1", new_order(), &place, &cause("c"))
+    let error = execute::<Jar>(&store, "jar-1", new_jar(), &PUT_IN, &cause("c"))
         .await
         .unwrap_err();
     assert_eq!(error.retry(), Retry::Later);
