@@ -20,7 +20,7 @@ use crate::faults::Faults;
 use crate::mail::{Mail, SentEmail};
 use crate::meter::{Meter, MeterSnapshot, Usage};
 use crate::parameters::Parameters;
-use crate::services::Services;
+use crate::services::{Services, ends_with_its_caller};
 use crate::sqs::{QueueDepth, Sqs};
 use crate::streams::TableStream;
 
@@ -109,7 +109,7 @@ impl Endpoint {
             .await?,
             sqs: Sqs::open(durable.then_some(&directory), addr, region, account)?,
             events: Events::new(region, account),
-            parameters: Parameters::new(region, account),
+            parameters: Parameters::open(durable.then_some(&directory), region, account)?,
             mail: Mail::default(),
             meter: Meter::default(),
             faults: options.faults,
@@ -144,8 +144,8 @@ impl Endpoint {
     }
 
     /// Creates a table from a `CreateTable` request; one that exists with the
-    /// same keys, indexes and stream is left as it is. A
-    /// `StreamSpecification` without `StreamEnabled` (as in a template) counts
+    /// same keys, indexes and stream is left as it is, with the deletion
+    /// protection that it has by now. A `StreamSpecification` without `StreamEnabled` (as in a template) counts
     /// as enabled.
     ///
     /// # Errors
@@ -180,13 +180,14 @@ impl Endpoint {
         self.services.events.create_bus(name);
     }
 
-    /// Sets a parameter of type `String`.
+    /// Gives a parameter of type `String` its initial value: one that was put
+    /// (`PutParameter`), now or before a restart, keeps its own.
     pub fn set_parameter(&self, name: &str, value: &str) {
         self.services.parameters.set(name, value, false);
     }
 
-    /// Sets a parameter of type `SecureString`: read without `WithDecryption`,
-    /// its value is not the plain one.
+    /// As [`set_parameter`](Self::set_parameter), of type `SecureString`: read
+    /// without `WithDecryption`, its value is not the plain one.
     pub fn set_secure_parameter(&self, name: &str, value: &str) {
         self.services.parameters.set(name, value, true);
     }
@@ -208,6 +209,13 @@ impl Endpoint {
         operation: &str,
         request: Value,
     ) -> Result<Value, ApiError> {
+        if ends_with_its_caller(service, operation) {
+            let mut usage = Usage::default();
+            let call = self
+                .services
+                .call(service, operation, request, &[], &mut usage);
+            return call.await;
+        }
         let services = Arc::clone(&self.services);
         let (service, operation) = (service.to_owned(), operation.to_owned());
         // In a task of its own: a caller that is dropped does not stop a write halfway.

@@ -14,9 +14,10 @@ use crate::meter::Usage;
 
 /// Entries of one `PutEvents` call.
 const MAX_ENTRIES: usize = 10;
-/// Size of all entries of a call together, and so of each one. AWS raised it
-/// from 256 KB to 1 MB in January 2026.
-pub const MAX_PUT_EVENTS_BYTES: usize = 1024 * 1024;
+/// Size of all entries of a call together, and so of each one: 256 KB. Some
+/// accounts and regions take more; what is accepted here is accepted by all.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
+pub const MAX_PUT_EVENTS_BYTES: usize = 256 * 1024;
 
 /// Takes what is put on a bus.
 #[async_trait]
@@ -70,37 +71,12 @@ impl Events {
         if operation != "PutEvents" {
             return Err(ApiError::unknown_operation("events", operation));
         }
-        let entries = match request.get_mut("Entries").map(Value::take) {
-            Some(Value::Array(entries)) => entries,
-            _ => Vec::new(),
-        };
-        if entries.is_empty() || entries.len() > MAX_ENTRIES {
-            return Err(ApiError::validation(format!(
-                "1 validation error detected: Value at 'entries' failed to satisfy constraint: \
-                 Member must have length between 1 and {MAX_ENTRIES} (it has {})",
-                entries.len()
-            )));
-        }
-        let sizes: Vec<usize> = entries.iter().map(entry_size).collect();
-        if sizes.iter().sum::<usize>() > MAX_PUT_EVENTS_BYTES {
-            return Err(ApiError::validation(
-                "Total size of the entries in the request is over the limit.",
-            ));
-        }
-        let sink = self
-            .sink
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some(sink) = sink else {
-            return Err(ApiError::internal(
-                "no event sink is registered with the local AWS endpoint",
-            ));
-        };
+        let entries = take_entries(&mut request)?;
+        let sink = self.sink()?;
         let mut accepted: Vec<(String, Vec<Value>)> = Vec::new();
         let mut results = Vec::with_capacity(entries.len());
-        for (index, (entry, size)) in entries.iter().zip(sizes).enumerate() {
-            usage.add_entry(bus_name(entry), size);
+        for (index, entry) in entries.iter().enumerate() {
+            usage.add_entry(bus_name(entry), entry_size(entry));
             let envelope = if failing.contains(&index) {
                 Err(EntryError {
                     code: "ThrottlingException",
@@ -115,11 +91,7 @@ impl Events {
                 }
                 Ok(envelope) => {
                     results.push(json!({"EventId": envelope["id"]}));
-                    let bus = bus_name(entry);
-                    match accepted.iter_mut().find(|(name, _)| name == bus) {
-                        Some((_, events)) => events.push(envelope),
-                        None => accepted.push((bus.to_owned(), vec![envelope])),
-                    }
+                    add_to_bus(&mut accepted, bus_name(entry), envelope);
                 }
             }
         }
@@ -130,6 +102,15 @@ impl Events {
         Ok(json!({"FailedEntryCount": failed.count(), "Entries": results}))
     }
 
+    fn sink(&self) -> Result<Arc<dyn EventSink>, ApiError> {
+        let sink = self.sink.read().unwrap_or_else(PoisonError::into_inner);
+        sink.clone().ok_or_else(|| {
+            ApiError::internal("no event sink is registered with the local AWS endpoint")
+        })
+    }
+
+    /// The envelope that a rule sees. An entry's `TraceHeader` is not part of
+    /// it: AWS hands that on beside the event, to X-Ray.
     fn envelope(&self, entry: &Value) -> Result<Value, EntryError> {
         let argument = |name: &str| match entry.get(name).and_then(Value::as_str) {
             Some(text) if !text.is_empty() => Ok(text),
@@ -178,6 +159,39 @@ impl Events {
     }
 }
 
+/// Takes the entries out of a request that keeps the limits of a call.
+fn take_entries(request: &mut Value) -> Result<Vec<Value>, ApiError> {
+    if !matches!(request.get("EndpointId"), None | Some(Value::Null)) {
+        return Err(ApiError::unsupported(
+            "EndpointId of PutEvents (global endpoints)",
+        ));
+    }
+    let entries = match request.get_mut("Entries").map(Value::take) {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    };
+    if entries.is_empty() || entries.len() > MAX_ENTRIES {
+        return Err(ApiError::validation(format!(
+            "1 validation error detected: Value at 'entries' failed to satisfy constraint: \
+             Member must have length between 1 and {MAX_ENTRIES} (it has {})",
+            entries.len()
+        )));
+    }
+    if entries.iter().map(entry_size).sum::<usize>() > MAX_PUT_EVENTS_BYTES {
+        return Err(ApiError::validation(
+            "Total size of the entries in the request is over the limit.",
+        ));
+    }
+    Ok(entries)
+}
+
+fn add_to_bus(accepted: &mut Vec<(String, Vec<Value>)>, bus: &str, envelope: Value) {
+    match accepted.iter_mut().find(|(name, _)| name == bus) {
+        Some((_, events)) => events.push(envelope),
+        None => accepted.push((bus.to_owned(), vec![envelope])),
+    }
+}
+
 /// Epoch seconds of an entry: as given, or now.
 fn entry_time(entry: &Value) -> Result<i64, EntryError> {
     let given = match entry.get("Time") {
@@ -188,12 +202,14 @@ fn entry_time(entry: &Value) -> Result<i64, EntryError> {
         Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
-    let whole = text.split('.').next().unwrap_or_default();
-    let seconds = whole.parse().ok().or_else(|| {
-        // Exponents are allowed in JSON; whole seconds are exact in a double.
-        let seconds = given.as_f64()?;
-        format!("{seconds:.0}").parse().ok()
-    });
+    let seconds = if text.contains(['e', 'E']) {
+        // JSON allows an exponent; whole seconds are exact in a double.
+        given
+            .as_f64()
+            .and_then(|seconds| format!("{:.0}", seconds.trunc()).parse().ok())
+    } else {
+        text.split('.').next().and_then(|whole| whole.parse().ok())
+    };
     seconds.ok_or_else(|| EntryError {
         code: "InvalidArgument",
         message: "Parameter Time is not valid.".to_owned(),
@@ -225,4 +241,31 @@ fn entry_size(entry: &Value) -> usize {
         .map(str::len)
         .sum();
     time + text("Source") + text("DetailType") + text("Detail") + resources
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::entry_time;
+
+    #[test]
+    fn a_time_is_read_in_every_notation_that_json_has() {
+        let time = |text: &str| {
+            let time: Value = serde_json::from_str(text).expect("JSON");
+            entry_time(&json!({"Time": time})).map_err(|error| error.code)
+        };
+        for text in [
+            "1735732800",
+            "1735732800.75",
+            "1.7357328E9",
+            "1.7357328e+9",
+            "17357328000e-1",
+        ] {
+            assert_eq!(time(text), Ok(1_735_732_800), "{text}");
+        }
+        for text in ["\"2025-01-01\"", "1e300", "true"] {
+            assert_eq!(time(text), Err("InvalidArgument"), "{text}");
+        }
+    }
 }

@@ -15,7 +15,8 @@
 //! - [`MeterSnapshot`], [`Faults`]: what was called, and what goes wrong on purpose
 //!
 //! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
-//! `changes.jsonl` (the change log with checkpoints), `queues.json`, `lock`.
+//! `changes.jsonl` (the change log with checkpoints), `queues.json`,
+//! `parameters.json` (those that were put), `lock`.
 
 mod api_error;
 mod clock;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::faults::{CallInfo, Fault};
 use crate::meter::{Outcome, Usage};
-use crate::services::Services;
+use crate::services::{Services, ends_with_its_caller};
 use crate::{ApiError, sqs};
 
 /// More than any AWS operation served here takes (`BatchWriteItem`: 16 MB).
@@ -102,6 +102,9 @@ async fn answer(
         Ok(call) => call,
         Err(error) => return Ok(failure("", &error)),
     };
+    if ends_with_its_caller(call.service, &call.operation) {
+        return serve_call(&services, call).await;
+    }
     // In a task of its own: a caller that hangs up does not stop a write halfway.
     let served = tokio::spawn(async move { serve_call(&services, call).await });
     served.await.unwrap_or_else(|error| {

@@ -52,6 +52,13 @@ impl Services {
     }
 }
 
+/// Whether a call ends when its caller hangs up. Writes do not, so that none
+/// stops halfway. A receive does: a message that it took afterwards would be
+/// hidden from everybody else until its visibility timeout is over.
+pub(crate) fn ends_with_its_caller(service: &str, operation: &str) -> bool {
+    service == "sqs" && operation == "ReceiveMessage"
+}
+
 fn caller_identity(account: &str) -> String {
     format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\

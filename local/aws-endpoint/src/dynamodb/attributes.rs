@@ -12,7 +12,8 @@ use crate::ApiError;
 /// An item, or a key: attribute name to attribute value.
 pub(crate) type Item = Map<String, Value>;
 
-/// Deepest nesting of lists and maps that AWS takes.
+/// Deepest nesting of lists and maps that AWS takes
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-attributes>).
 const MAX_DEPTH: usize = 32;
 
 /// Normalises every attribute of an item or key.
@@ -31,9 +32,7 @@ pub(crate) fn normalize_item(item: &mut Item) -> Result<(), ApiError> {
 /// Normalises one attribute value.
 pub(crate) fn normalize(value: &mut Value, depth: usize) -> Result<(), ApiError> {
     if depth > MAX_DEPTH {
-        return Err(ApiError::validation(
-            "Nesting Levels have exceeded supported limits",
-        ));
+        return Err(too_deep());
     }
     let Value::Object(tagged) = value else {
         return Err(ApiError::serialization(
@@ -54,6 +53,29 @@ pub(crate) fn normalize(value: &mut Value, depth: usize) -> Result<(), ApiError>
         normalize_content(tag, content, depth)?;
     }
     Ok(())
+}
+
+/// Checks the nesting of an item that an update made: each value it is made of
+/// may be fine alone.
+pub(crate) fn check_depth(item: &Item) -> Result<(), ApiError> {
+    fn within(value: &Value, depth: usize) -> bool {
+        let inner = match tagged(value) {
+            _ if depth > MAX_DEPTH => return false,
+            Some(("L", Value::Array(elements))) => elements.iter().collect(),
+            Some(("M", Value::Object(members))) => members.values().collect(),
+            _ => Vec::new(),
+        };
+        inner.into_iter().all(|value| within(value, depth + 1))
+    }
+    if item.values().all(|value| within(value, 0)) {
+        Ok(())
+    } else {
+        Err(too_deep())
+    }
+}
+
+fn too_deep() -> ApiError {
+    ApiError::validation("Nesting Levels have exceeded supported limits")
 }
 
 fn normalize_content(tag: &str, content: &mut Value, depth: usize) -> Result<(), ApiError> {

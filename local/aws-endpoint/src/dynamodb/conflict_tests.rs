@@ -22,6 +22,7 @@ async fn stock(directory: &std::path::Path, transaction_conflicts: bool) -> Arc<
     let table = json!({
         "TableName": "Stock",
         "KeySchema": [{"AttributeName": "sku", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "sku", "AttributeType": "S"}],
     });
     database.ensure_table(&table).await.expect("a table");

@@ -111,7 +111,7 @@ impl Tokens {
             ));
         }
         let mut hasher = DefaultHasher::new();
-        request["TransactItems"].to_string().hash(&mut hasher);
+        hash_regardless_of_order(&request["TransactItems"], &mut hasher);
         let fingerprint = hasher.finish();
         let mut seen = self.seen();
         seen.retain(|_, remembered| {
@@ -141,6 +141,29 @@ impl Tokens {
                 })))
             }
         }
+    }
+}
+
+/// Feeds a JSON value to a hasher. The order in which a caller happens to
+/// write an object's members (SDKs keep them in hash maps) changes nothing.
+fn hash_regardless_of_order(value: &Value, hasher: &mut impl Hasher) {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            ("{", members.len()).hash(hasher);
+            for (name, member) in members {
+                name.hash(hasher);
+                hash_regardless_of_order(member, hasher);
+            }
+        }
+        Value::Array(elements) => {
+            ("[", elements.len()).hash(hasher);
+            for element in elements {
+                hash_regardless_of_order(element, hasher);
+            }
+        }
+        scalar => scalar.to_string().hash(hasher),
     }
 }
 

@@ -18,6 +18,7 @@ mod query;
 mod read;
 mod schema;
 mod single;
+mod supported;
 mod tables;
 mod transaction;
 mod write;
@@ -41,7 +42,7 @@ pub(crate) use tables::Settings;
 pub(crate) struct Table {
     pub(crate) definition: TableDefinition,
     pub(crate) stream: Option<TableStream>,
-    /// The `CreateTable` request, as given.
+    /// The `CreateTable` request, with what `UpdateTable` changed since.
     request: Value,
     created_millis: u64,
 }
@@ -82,6 +83,7 @@ impl DynamoDb {
             "TransactGetItems" => self.transact_get(request, usage).await,
             "TransactWriteItems" => self.transact_write(request, usage).await,
             "CreateTable" => self.create_table_over_api(&request).await,
+            "UpdateTable" => self.update_table(&request).await,
             "DeleteTable" => self.delete_table(&request).await,
             "DescribeTable" => self.describe_table(&request).await,
             "ListTables" | "DescribeLimits" => self.engine.call(operation, request).await,

@@ -226,6 +226,9 @@ impl<'table> Reading<'table> {
             }
         };
         let projection = Projection::of(request, aliases)?;
+        if let (Some(index), Some(projection)) = (index, &projection) {
+            check_projected(index, &table.definition.keys, projection)?;
+        }
         Ok(Self {
             table,
             index,
@@ -278,6 +281,27 @@ impl<'table> Reading<'table> {
             ))
         }
     }
+}
+
+/// Refuses attributes that an index does not store.
+fn check_projected(
+    index: &Index,
+    table: &KeySchema,
+    projection: &Projection,
+) -> Result<(), ApiError> {
+    let missing: Vec<&str> = projection
+        .attributes()
+        .filter(|attribute| !index.stores(attribute, table))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::validation(format!(
+        "One or more parameter values were invalid: Global secondary index {} does not project \
+         [{}]",
+        index.name,
+        missing.join(", ")
+    )))
 }
 
 /// Checks `Select`; true when only the count is asked for.

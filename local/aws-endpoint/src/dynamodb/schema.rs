@@ -45,6 +45,8 @@ pub(crate) struct TableDefinition {
     pub(crate) indexes: Vec<Index>,
     /// `StreamViewType`, for a table with a stream.
     pub(crate) stream_view: Option<String>,
+    /// `DeletionProtectionEnabled`
+    pub(crate) deletion_protected: bool,
 }
 
 const MAX_PARTITION_KEY: usize = 2048;
@@ -111,19 +113,22 @@ impl Index {
         {
             return None;
         }
-        let stored = |name: &String| match &self.projection {
-            IndexProjection::All => true,
-            IndexProjection::KeysOnly => self.keys.contains(name) || table.contains(name),
-            IndexProjection::Include(more) => {
-                self.keys.contains(name) || table.contains(name) || more.contains(name)
-            }
-        };
         Some(
             item.iter()
-                .filter(|(name, _)| stored(name))
+                .filter(|(name, _)| self.stores(name, table))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         )
+    }
+
+    /// Whether the index stores an attribute, beside the keys of the table.
+    pub(crate) fn stores(&self, attribute: &str, table: &KeySchema) -> bool {
+        let is_key = self.keys.contains(attribute) || table.contains(attribute);
+        match &self.projection {
+            IndexProjection::All => true,
+            IndexProjection::KeysOnly => is_key,
+            IndexProjection::Include(more) => is_key || more.iter().any(|name| name == attribute),
+        }
     }
 }
 
@@ -199,6 +204,7 @@ impl TableDefinition {
             keys,
             indexes,
             stream_view: stream_view(request)?,
+            deletion_protected: super::flag(request, "DeletionProtectionEnabled")?.unwrap_or(false),
         })
     }
 

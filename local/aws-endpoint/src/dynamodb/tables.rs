@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::engine::{Change, Engine};
 use super::in_flight::{InFlight, Tokens};
 use super::schema::TableDefinition;
-use super::{DynamoDb, Table};
+use super::supported::{check_create, check_update};
+use super::{DynamoDb, Table, flag};
 use crate::clock::{now_millis, rfc3339_seconds};
 use crate::streams::log::{ChangeLog, LoggedCommit, Recovered};
 use crate::streams::{Outbox, StreamOrigin, TableStream, trim};
@@ -161,6 +162,7 @@ impl DynamoDb {
                 label,
                 view: view.clone(),
                 partition_key: definition.keys.partition.name.clone(),
+                sort_key: definition.keys.sort.as_ref().map(|key| key.name.clone()),
                 region: self.region.clone(),
             })
         });
@@ -185,6 +187,7 @@ impl DynamoDb {
 
     /// Creates a table, or finds it as it was defined before.
     pub(crate) async fn ensure_table(&self, request: &Value) -> Result<(), EndpointError> {
+        check_create(request)?;
         let wanted = TableDefinition::parse(request)?;
         let _commit = self.commits.write().await;
         let Some(existing) = self.table_named(&wanted.name) else {
@@ -220,6 +223,7 @@ impl DynamoDb {
     }
 
     pub(super) async fn create_table_over_api(&self, request: &Value) -> Result<Value, ApiError> {
+        check_create(request)?;
         let wanted = TableDefinition::parse(request)?;
         let _commit = self.commits.write().await;
         if self.table_named(&wanted.name).is_some() {
@@ -244,6 +248,7 @@ impl DynamoDb {
         let request = json!({"TableName": table.definition.name});
         let mut answer = self.engine.call("DescribeTable", request).await?;
         let mut description = answer["Table"].take();
+        description["DeletionProtectionEnabled"] = json!(table.definition.deletion_protected);
         description["CreationDateTime"] = json!(table.created_millis / 1000);
         if let Some(stream) = &table.stream {
             let origin = stream.origin();
@@ -255,9 +260,56 @@ impl DynamoDb {
         Ok(description)
     }
 
-    pub(super) async fn delete_table(&self, request: &Value) -> Result<Value, ApiError> {
-        let table = self.table(request)?;
+    /// Changes `DeletionProtectionEnabled`, the one setting of a table that
+    /// can be changed here.
+    pub(super) async fn update_table(&self, request: &Value) -> Result<Value, ApiError> {
+        check_update(request)?;
+        let protected = flag(request, "DeletionProtectionEnabled")?;
+        if protected.is_none() && request["BillingMode"].is_null() {
+            return Err(ApiError::validation(
+                "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, \
+                 GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required",
+            ));
+        }
         let _commit = self.commits.write().await;
+        let mut table = self.table(request)?;
+        if let Some(protected) = protected {
+            table = self.protect(&table, protected)?;
+        }
+        Ok(json!({"TableDescription": self.describe(&table).await?}))
+    }
+
+    /// Replaces a table by one that differs in its protection.
+    fn protect(&self, table: &Table, protected: bool) -> Result<Arc<Table>, ApiError> {
+        let mut request = table.request.clone();
+        request["DeletionProtectionEnabled"] = json!(protected);
+        let mut definition = table.definition.clone();
+        definition.deletion_protected = protected;
+        let name = definition.name.clone();
+        let changed = Arc::new(Table {
+            definition,
+            stream: table.stream.clone(),
+            request,
+            created_millis: table.created_millis,
+        });
+        self.tables
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, Arc::clone(&changed));
+        self.write_definitions()
+            .map_err(|error| ApiError::internal(error.to_string()))?;
+        Ok(changed)
+    }
+
+    pub(super) async fn delete_table(&self, request: &Value) -> Result<Value, ApiError> {
+        let _commit = self.commits.write().await;
+        let table = self.table(request)?;
+        if table.definition.deletion_protected {
+            return Err(ApiError::validation(
+                "Resource cannot be deleted as it is currently protected against deletion. \
+                 Disable deletion protection first.",
+            ));
+        }
         let mut description = self.describe(&table).await?;
         let name = &table.definition.name;
         self.engine

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::attributes::{Item, item_size};
+use super::attributes::{Item, check_depth, item_size};
 use super::engine::Change;
 use super::expression::{Condition, Placeholders, Update};
 use super::{DynamoDb, Table, item_id, take_item};
@@ -118,6 +118,7 @@ impl Write {
                 let checked = || {
                     let after = update.apply(before.unwrap_or(&self.key))?;
                     self.table.definition.check_item(&after)?;
+                    check_depth(&after)?;
                     if item_size(&after) > MAX_ITEM_BYTES {
                         return Err(ApiError::validation(
                             "Item size to update has exceeded the maximum allowed size",

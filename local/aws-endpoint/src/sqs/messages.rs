@@ -120,7 +120,7 @@ impl Sqs {
         Ok(json!({"Successful": successful, "Failed": failed}))
     }
 
-    fn check_exists(&self, queue: &str) -> Result<(), ApiError> {
+    pub(super) fn check_exists(&self, queue: &str) -> Result<(), ApiError> {
         if self.depth(queue).is_some() {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl Sqs {
             let sent = self.sent.notified();
             tokio::pin!(sent);
             sent.as_mut().enable();
-            let mut answer = self.engine("ReceiveMessage", request.clone()).await?;
+            let mut answer = self.take_messages(queue, &request).await?;
             let received = answer["Messages"].as_array().map_or(0, Vec::len);
             if received > 0 {
                 self.correct_receive_counts(queue, &answer);
@@ -174,6 +174,21 @@ impl Sqs {
                 () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
             }
         }
+    }
+
+    /// Takes what is there. Exhausted messages move to the dead-letter queue,
+    /// or stay when there is none.
+    async fn take_messages(&self, queue: &str, request: &Value) -> Result<Value, ApiError> {
+        let _redrive = self.redrive.lock().await;
+        let suspended = self.has_lost_target(queue);
+        if suspended {
+            self.suspend_redrive(queue, true);
+        }
+        let answer = self.engine("ReceiveMessage", request.clone()).await;
+        if suspended {
+            self.suspend_redrive(queue, false);
+        }
+        answer
     }
 
     fn default_wait(&self, queue: &str) -> u64 {

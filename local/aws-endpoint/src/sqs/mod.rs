@@ -3,15 +3,15 @@
 
 mod kept;
 mod messages;
+mod queues;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use awsim_core::{RequestContext, ServiceHandler};
 use awsim_sqs::SqsService;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::meter::Usage;
 use crate::{ApiError, EndpointError};
@@ -37,6 +37,9 @@ pub(crate) struct Sqs {
     base_url: String,
     /// Wakes long polls when something was sent.
     sent: Notify,
+    /// Held while messages are taken, and by what changes where exhausted ones
+    /// go: a dead-letter queue that is found is there until they are in it.
+    redrive: Mutex<()>,
     kept: Option<Kept>,
 }
 
@@ -59,6 +62,7 @@ impl Sqs {
             context,
             base_url: format!("http://{address}/{account}"),
             sent: Notify::new(),
+            redrive: Mutex::default(),
             kept,
         })
     }
@@ -74,22 +78,8 @@ impl Sqs {
             usage.resource(queue);
         }
         match operation {
-            "CreateQueue" => {
-                let name = request["QueueName"].as_str().unwrap_or_default().to_owned();
-                if name.strip_suffix(".fifo").is_some() {
-                    return Err(ApiError::new(
-                        "InvalidParameterValue",
-                        format!("the local AWS endpoint has no FIFO queues ({name})"),
-                    ));
-                }
-                let size = &mut request["Attributes"]["MaximumMessageSize"];
-                if size.is_null() {
-                    *size = json!(MAX_MESSAGE_BYTES.to_string());
-                }
-                self.engine(operation, request).await?;
-                self.keep().await?;
-                Ok(json!({"QueueUrl": self.url(&name)}))
-            }
+            "CreateQueue" => self.create(request).await,
+            "SetQueueAttributes" => self.set_attributes(request).await,
             "GetQueueUrl" => {
                 let name = request["QueueName"].as_str().unwrap_or_default().to_owned();
                 self.engine(operation, request).await?;
@@ -137,7 +127,14 @@ impl Sqs {
                 self.keep().await?;
                 Ok(json!({}))
             }
-            "SetQueueAttributes" | "PurgeQueue" | "DeleteQueue" | "TagQueue" | "UntagQueue" => {
+            "DeleteQueue" => {
+                let redrive = self.redrive.lock().await;
+                let answer = self.engine(operation, request).await?;
+                drop(redrive);
+                self.keep().await?;
+                Ok(answer)
+            }
+            "PurgeQueue" | "TagQueue" | "UntagQueue" => {
                 let answer = self.engine(operation, request).await?;
                 self.keep().await?;
                 Ok(answer)
@@ -174,24 +171,6 @@ impl Sqs {
 
     pub(crate) fn url(&self, name: &str) -> String {
         format!("{}/{name}", self.base_url)
-    }
-
-    /// Creates a queue, or finds it and gives it these attributes.
-    pub(crate) async fn ensure_queue(
-        &self,
-        name: &str,
-        attributes: &BTreeMap<String, String>,
-    ) -> Result<String, ApiError> {
-        let mut usage = Usage::default();
-        let url = self.url(name);
-        if self.depth(name).is_none() {
-            let request = json!({"QueueName": name, "Attributes": attributes});
-            self.call("CreateQueue", request, &mut usage).await?;
-        } else if !attributes.is_empty() {
-            let request = json!({"QueueUrl": url, "Attributes": attributes});
-            self.call("SetQueueAttributes", request, &mut usage).await?;
-        }
-        Ok(url)
     }
 
     pub(crate) fn depth(&self, name: &str) -> Option<QueueDepth> {

@@ -59,14 +59,20 @@ fn list(streams: &[TableStream], request: &Value) -> Value {
 
 fn describe(stream: &TableStream) -> Value {
     let origin = stream.origin();
-    let first = sequence_number(stream.oldest_sequence().max(1));
+    let first = sequence_number(stream.horizon());
+    let hash = json!({"AttributeName": origin.partition_key, "KeyType": "HASH"});
+    let range = origin
+        .sort_key
+        .iter()
+        .map(|name| json!({"AttributeName": name, "KeyType": "RANGE"}));
+    let keys: Vec<Value> = std::iter::once(hash).chain(range).collect();
     json!({"StreamDescription": {
         "StreamArn": origin.arn,
         "StreamLabel": origin.label,
         "StreamStatus": "ENABLED",
         "StreamViewType": origin.view,
         "TableName": origin.table,
-        "KeySchema": [{"AttributeName": origin.partition_key, "KeyType": "HASH"}],
+        "KeySchema": keys,
         "Shards": [{
             "ShardId": SHARD,
             "SequenceNumberRange": {"StartingSequenceNumber": first},
@@ -87,7 +93,7 @@ fn start(stream: &TableStream, request: &Value) -> Result<u64, ApiError> {
         given.ok_or_else(|| ApiError::validation("SequenceNumber is missing or invalid"))
     };
     let after = match request["ShardIteratorType"].as_str() {
-        Some("TRIM_HORIZON") => return Ok(stream.oldest_sequence().saturating_sub(1)),
+        Some("TRIM_HORIZON") => return Ok(stream.horizon().saturating_sub(1)),
         Some("LATEST") => return Ok(stream.last_sequence()),
         Some("AT_SEQUENCE_NUMBER") => given()?.saturating_sub(1),
         Some("AFTER_SEQUENCE_NUMBER") => given()?,
@@ -97,8 +103,9 @@ fn start(stream: &TableStream, request: &Value) -> Result<u64, ApiError> {
     Ok(after)
 }
 
+/// Who has read everything up to the oldest record kept has missed nothing.
 fn check_kept(stream: &TableStream, after: u64) -> Result<(), ApiError> {
-    if after + 1 < stream.oldest_sequence() {
+    if after.saturating_add(1) < stream.horizon() {
         return Err(ApiError::new(
             "TrimmedDataAccessException",
             "The requested sequence number is older than the oldest record kept",

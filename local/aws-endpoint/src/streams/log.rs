@@ -12,12 +12,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::tail::Tail;
 use crate::EndpointError;
 use crate::dynamodb::attributes::Item;
 
@@ -91,7 +92,7 @@ impl Recovered {
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
     path: PathBuf,
-    file: Mutex<File>,
+    tail: Mutex<Tail<File>>,
 }
 
 impl ChangeLog {
@@ -101,7 +102,7 @@ impl ChangeLog {
             path: path.to_owned(),
             what: error.to_string(),
         };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .read(true)
             .append(true)
@@ -109,10 +110,9 @@ impl ChangeLog {
             .map_err(failed)?;
         let (recovered, whole) = read(&file, path)?;
         file.set_len(whole).map_err(failed)?;
-        file.seek(SeekFrom::End(0)).map_err(failed)?;
         let log = Self {
             path: path.to_owned(),
-            file: Mutex::new(file),
+            tail: Mutex::new(Tail::new(file, whole)),
         };
         Ok((log, recovered))
     }
@@ -122,7 +122,14 @@ impl ChangeLog {
     }
 
     pub(crate) fn abort(&self, at_millis: u64) -> Result<(), EndpointError> {
-        self.append(&Line::Abort { at_millis })
+        let aborted = self.append(&Line::Abort { at_millis });
+        if aborted.is_err() {
+            // The commit looks decided. As the last line it is compared with
+            // the stored items at the next start; a line behind it would make
+            // it final.
+            self.tail().close();
+        }
+        aborted
     }
 
     pub(crate) fn checkpoint(
@@ -147,20 +154,23 @@ impl ChangeLog {
     fn append(&self, line: &Line<'_>) -> Result<(), EndpointError> {
         let mut text = serde_json::to_string(line).map_err(|error| self.failed(&error))?;
         text.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
-            .map_err(|error| self.failed(&error))
+        let mut tail = self.tail();
+        tail.append(&text).map_err(|error| self.failed(&error))
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail<File>> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn sync(&self) -> Result<(), EndpointError> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.sync_data().map_err(|error| self.failed(&error))
+        let tail = self.tail();
+        tail.file.sync_data().map_err(|error| self.failed(&error))
     }
 
     /// Replaces the file by one that holds only this.
     pub(crate) fn rewrite(&self, kept: &Recovered) -> Result<(), EndpointError> {
         let temporary = self.path.with_extension("new");
-        let write = || -> std::io::Result<File> {
+        let write = || -> std::io::Result<Tail<File>> {
             let mut file = std::io::BufWriter::new(File::create(&temporary)?);
             let mut line = |line: &Line<'_>| -> std::io::Result<()> {
                 serde_json::to_writer(&mut file, line)?;
@@ -184,10 +194,12 @@ impl ChangeLog {
             }
             file.into_inner()?.sync_all()?;
             std::fs::rename(&temporary, &self.path)?;
-            OpenOptions::new().append(true).open(&self.path)
+            let file = OpenOptions::new().append(true).open(&self.path)?;
+            let end = file.metadata()?.len();
+            Ok(Tail::new(file, end))
         };
         let replaced = write().map_err(|error| self.failed(&error))?;
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = replaced;
+        *self.tail() = replaced;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod log;
 mod record;
+mod tail;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +32,7 @@ pub(crate) struct StreamOrigin {
     pub(crate) label: String,
     pub(crate) view: String,
     pub(crate) partition_key: String,
+    pub(crate) sort_key: Option<String>,
     pub(crate) region: String,
 }
 
@@ -109,6 +111,14 @@ impl TableStream {
     #[must_use]
     pub fn oldest_sequence(&self) -> u64 {
         self.state().records.front().map_or(0, |kept| kept.sequence)
+    }
+
+    /// Sequence of the oldest record that can still be read, or, where all are
+    /// trimmed, of the next one to come.
+    pub(crate) fn horizon(&self) -> u64 {
+        let state = self.state();
+        let oldest = state.records.front();
+        oldest.map_or(state.last + 1, |kept| kept.sequence)
     }
 
     pub(crate) fn checkpoint(&self, consumer: &str) -> Option<u64> {

@@ -139,7 +139,7 @@ async fn bad_entries_fail_one_by_one_and_the_others_go_through() {
 }
 
 #[tokio::test]
-async fn ten_entries_and_one_mb_are_the_most() {
+async fn ten_entries_and_256_kb_are_the_most() {
     let (endpoint, client, sink) = started(Options::default()).await;
     let put =
         |entries: Vec<PutEventsRequestEntry>| client.put_events().set_entries(Some(entries)).send();
@@ -150,6 +150,7 @@ async fn ten_entries_and_one_mb_are_the_most() {
         let padding = "x".repeat(bytes - 31 - 8);
         entry(&format!("{{\"a\":\"{padding}\"}}"))
     };
+    assert_eq!(MAX_PUT_EVENTS_BYTES, 262_144);
     sink.take();
     assert!(put(vec![fill(MAX_PUT_EVENTS_BYTES)]).await.is_ok());
     let error = put(vec![fill(MAX_PUT_EVENTS_BYTES + 1)])
@@ -165,6 +166,25 @@ async fn ten_entries_and_one_mb_are_the_most() {
     let used = endpoint.meter().total(|call| call.operation == "PutEvents");
     assert_eq!(
         (used.requests, used.errors, used.entries, used.chunks),
-        (5, 3, 11, 10 + 16)
+        (5, 3, 11, 10 + 4)
     );
+}
+
+#[tokio::test]
+async fn a_trace_header_is_taken_and_a_global_endpoint_refused() {
+    let (endpoint, client, sink) = started(Options::default()).await;
+    let mut traced = entry("{}");
+    traced.trace_header = Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned());
+    let answer = client.put_events().entries(traced).send().await;
+    assert_eq!(answer.expect("put").failed_entry_count(), 0);
+    assert_eq!(sink.take().len(), 1);
+
+    let request = json!({"EndpointId": "abcde.veo", "Entries": [
+        {"Source": "s", "DetailType": "T", "Detail": "{}"}]});
+    let error = endpoint
+        .call("events", "PutEvents", request)
+        .await
+        .expect_err("refused");
+    assert!(error.message.contains("EndpointId"), "{error}");
+    assert!(sink.take().is_empty());
 }

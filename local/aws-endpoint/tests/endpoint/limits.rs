@@ -239,7 +239,9 @@ async fn a_batch_get_stops_at_16_mb_and_names_the_keys_left() {
         .call(
             "dynamodb",
             "BatchGetItem",
-            json!({"RequestItems": {"Stock": {"Keys": keys}}}),
+            json!({"RequestItems": {"Stock": {
+                "Keys": keys, "ConsistentRead": true, "ProjectionExpression": "sku, #t",
+                "ExpressionAttributeNames": {"#t": "text"}}}}),
         )
         .await
         .expect("answered");
@@ -248,4 +250,67 @@ async fn a_batch_get_stops_at_16_mb_and_names_the_keys_left() {
         .as_array()
         .map_or(0, Vec::len);
     assert_eq!((found, found + left), (16 * 1024 * KB / (390 * KB + 9), 50));
+    // What is left can be sent again as it is.
+    let again = json!({"RequestItems": answer["UnprocessedKeys"]});
+    assert_eq!(
+        again["RequestItems"]["Stock"]["ConsistentRead"],
+        json!(true)
+    );
+    let rest = endpoint.call("dynamodb", "BatchGetItem", again).await;
+    let rest = rest.expect("answered");
+    assert_eq!(
+        rest["Responses"]["Stock"].as_array().map(Vec::len),
+        Some(left)
+    );
+}
+
+#[tokio::test]
+async fn a_batch_get_of_something_else_than_keys_is_refused() {
+    let (endpoint, _client) = ephemeral().await;
+    for (wanted, part) in [
+        (
+            json!({"Keys": [{"sku": {"S": "a"}}], "AttributesToGet": ["sku"]}),
+            "AttributesToGet",
+        ),
+        (
+            json!({"Keys": [{"sku": {"S": "a"}}], "ProjectionExpression": "sku, #x"}),
+            "#x",
+        ),
+    ] {
+        let request = json!({"RequestItems": {"Stock": wanted}});
+        let (code, message) = refused(&endpoint, "BatchGetItem", request).await;
+        assert_eq!(code, "ValidationException");
+        assert!(message.contains(part), "{message}");
+    }
+    let request = json!({"RequestItems": {
+        "Orders": {"Keys": [{"orderId": {"S": "o"}}]}, "Stock": ["sku"]}});
+    let (code, message) = refused(&endpoint, "BatchGetItem", request).await;
+    assert_eq!(code, "ValidationException");
+    assert!(message.contains("Stock"), "{message}");
+}
+
+#[tokio::test]
+async fn an_update_that_nests_deeper_than_32_levels_is_refused_and_stores_nothing() {
+    let (endpoint, client) = ephemeral().await;
+    let nested =
+        |levels: usize| (0..levels).fold(json!({"S": "x"}), |inner, _| json!({"L": [inner]}));
+    let update = |levels: usize| {
+        json!({"TableName": "Stock", "Key": {"sku": {"S": "a"}},
+            "UpdateExpression": "SET deep.first_part = :v",
+            "ExpressionAttributeValues": {":v": nested(levels)}})
+    };
+    let empty = AttributeValue::M(std::collections::HashMap::new());
+    put(&client, "Stock", item([("sku", s("a")), ("deep", empty)])).await;
+    let (code, message) = refused(&endpoint, "UpdateItem", update(32)).await;
+    assert_eq!(code, "ValidationException");
+    assert!(message.contains("Nesting Levels"), "{message}");
+    let stored = get(&client, "Stock", item([("sku", s("a"))])).await;
+    assert_eq!(
+        stored.expect("an item")["deep"]
+            .as_m()
+            .map(std::collections::HashMap::len),
+        Ok(0)
+    );
+    let update = endpoint.call("dynamodb", "UpdateItem", update(31)).await;
+    assert!(update.is_ok(), "{update:?}");
 }

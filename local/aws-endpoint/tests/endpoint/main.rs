@@ -16,5 +16,6 @@ mod queues;
 mod restart;
 mod setup;
 mod streams;
+mod tables;
 mod throughput;
 mod transactions;

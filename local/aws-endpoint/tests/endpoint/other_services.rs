@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use aws_endpoint::{Endpoint, Options};
+use aws_endpoint::{ApiError, Endpoint, Options};
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::setup::config;
 
@@ -55,6 +55,102 @@ async fn a_parameter_is_read_and_a_secure_one_only_with_decryption() {
         .expect("read");
     assert_eq!(several.parameters().len(), 1);
     assert_eq!(several.invalid_parameters(), ["/nowhere"]);
+}
+
+async fn ssm(endpoint: &Endpoint, operation: &str, request: Value) -> Result<Value, ApiError> {
+    endpoint.call("ssm", operation, request).await
+}
+
+async fn parameter(endpoint: &Endpoint, name: &str) -> (String, String, u64) {
+    let request = json!({"Name": name, "WithDecryption": true});
+    let answer = ssm(endpoint, "GetParameter", request).await.expect("read");
+    let text = |member: &str| answer["Parameter"][member].as_str().unwrap_or_default();
+    let version = answer["Parameter"]["Version"].as_u64().expect("a number");
+    (text("Value").to_owned(), text("Type").to_owned(), version)
+}
+
+#[tokio::test]
+async fn a_parameter_that_was_put_survives_a_restart_and_the_initial_value_of_the_next_start() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let options = || Options {
+        data_dir: Some(directory.path().to_owned()),
+        ..Options::default()
+    };
+    let endpoint = Endpoint::start(options()).await.expect("started");
+    for name in ["/shop/mode", "/shop/other"] {
+        endpoint.set_parameter(name, "initial");
+    }
+    for request in [
+        json!({"Name": "/shop/key", "Type": "SecureString", "Value": "sk_1"}),
+        json!({"Name": "/shop/mode", "Overwrite": true, "Value": "mine"}),
+    ] {
+        let answer = ssm(&endpoint, "PutParameter", request).await;
+        assert_eq!(answer.expect("put")["Tier"], "Standard");
+    }
+    endpoint.shutdown().await.expect("stopped");
+    let file = directory.path().join("parameters.json");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&file).expect("it is kept").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+    let kept = std::fs::read_to_string(&file).expect("it is kept");
+    assert!(!kept.contains("/shop/other"), "{kept}");
+
+    let endpoint = Endpoint::start(options()).await.expect("started");
+    for name in ["/shop/mode", "/shop/other"] {
+        endpoint.set_parameter(name, "of the next template");
+    }
+
+    let expected = [
+        ("/shop/key", "sk_1", "SecureString", 1),
+        ("/shop/mode", "mine", "String", 2),
+        ("/shop/other", "of the next template", "String", 1),
+    ];
+    for (name, value, kind, version) in expected {
+        let read = parameter(&endpoint, name).await;
+        assert_eq!(read, (value.to_owned(), kind.to_owned(), version), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_overwritten_parameter_keeps_its_type_and_a_new_one_needs_one() {
+    let endpoint = started().await;
+    endpoint.set_secure_parameter("/shop/key", "sk_1");
+    let put = |request| ssm(&endpoint, "PutParameter", request);
+    put(json!({"Name": "/shop/key", "Value": "sk_2", "Overwrite": true}))
+        .await
+        .expect("put");
+    assert_eq!(
+        parameter(&endpoint, "/shop/key").await,
+        ("sk_2".to_owned(), "SecureString".to_owned(), 2)
+    );
+    let error = put(json!({"Name": "/shop/new", "Value": "x"})).await;
+    assert!(error.expect_err("no type").message.contains("type"));
+    let error = put(json!({"Name": "/shop/key", "Value": "x"})).await;
+    assert_eq!(
+        error.expect_err("no overwrite").code,
+        "ParameterAlreadyExists"
+    );
+}
+
+#[tokio::test]
+async fn members_of_a_put_that_would_have_no_effect_are_refused() {
+    let endpoint = started().await;
+    for (member, value) in [
+        ("Policies", json!("[]")),
+        ("AllowedPattern", json!("^x$")),
+        ("Tier", json!("Advanced")),
+        ("DataType", json!("aws:ec2:image")),
+    ] {
+        let mut request = json!({"Name": "/shop/a", "Type": "String", "Value": "y"});
+        request[member] = value;
+        let error = ssm(&endpoint, "PutParameter", request).await;
+        let error = error.expect_err(member);
+        assert_eq!(error.code, "ValidationException");
+        assert!(error.message.contains(member), "{error}");
+    }
 }
 
 #[tokio::test]

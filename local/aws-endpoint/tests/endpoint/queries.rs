@@ -295,3 +295,27 @@ async fn segments_of_a_scan_cover_the_table_once() {
     let distinct: BTreeSet<String> = seen.iter().map(Value::to_string).collect();
     assert_eq!((seen.len(), distinct.len()), (30, 30));
 }
+
+#[tokio::test]
+async fn an_index_is_not_asked_for_attributes_that_it_does_not_project() {
+    let (endpoint, client) = ephemeral().await;
+    let order = [("orderId", s("o")), ("userId", s("u")), ("placedAt", n(1))];
+    put(&client, "Orders", item(order)).await;
+    let query = |projection: &str| {
+        json!({"TableName": "Orders", "IndexName": "byUser",
+            "KeyConditionExpression": "userId = :u", "ProjectionExpression": projection,
+            "ExpressionAttributeValues": {":u": {"S": "u"}}})
+    };
+    let answer = run(&endpoint, "Query", &query("orderId, placedAt")).await;
+    assert_eq!(
+        answer["Items"],
+        json!([{"orderId": {"S": "o"}, "placedAt": {"N": "1"}}])
+    );
+    let (code, message) = refused(&endpoint, "Query", query("orderId, amount, note.line")).await;
+    assert_eq!(code, "ValidationException");
+    assert_eq!(
+        message,
+        "One or more parameter values were invalid: Global secondary index byUser does not \
+         project [amount, note]"
+    );
+}

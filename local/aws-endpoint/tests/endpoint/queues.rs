@@ -1,12 +1,17 @@
 //! SQS over the real SDK.
 
-use aws_endpoint::{Endpoint, Options};
+use std::time::Duration;
+
+use aws_endpoint::{ApiError, Endpoint, Options};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
     SendMessageBatchRequestEntry,
 };
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::setup::config;
 
@@ -236,4 +241,137 @@ async fn an_unknown_queue_is_the_error_the_sdk_knows() {
         matches!(error, SendMessageError::QueueDoesNotExist(_)),
         "{error:?}"
     );
+}
+
+async fn call(endpoint: &Endpoint, operation: &str, request: Value) -> Result<Value, ApiError> {
+    endpoint.call("sqs", operation, request).await
+}
+
+/// Receives what is there and makes it visible again; how many there were.
+async fn receive_and_return(endpoint: &Endpoint, url: &str) -> usize {
+    let request = json!({"QueueUrl": url, "VisibilityTimeout": 0});
+    let received = call(endpoint, "ReceiveMessage", request).await;
+    let received = received.expect("received");
+    received["Messages"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test]
+async fn a_message_stays_while_its_dead_letter_queue_does_not_exist_and_moves_once_it_does() {
+    let endpoint = Endpoint::start(Options::default()).await.expect("started");
+    let redrive = "{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:later\",\
+                   \"maxReceiveCount\":1}";
+    let attributes = [("RedrivePolicy".to_owned(), redrive.to_owned())].into();
+    let url = endpoint.create_queue("source", &attributes).await;
+    let url = url.expect("a template may name the dead-letter queue after it");
+    let message = json!({"QueueUrl": url, "MessageBody": "x"});
+    call(&endpoint, "SendMessage", message).await.expect("sent");
+    for _ in 0..4 {
+        assert_eq!(receive_and_return(&endpoint, &url).await, 1);
+    }
+
+    endpoint
+        .create_queue("later", &[].into())
+        .await
+        .expect("created");
+    assert_eq!(receive_and_return(&endpoint, &url).await, 0);
+    assert_eq!(endpoint.queue("later").map(|queue| queue.visible), Some(1));
+    assert_eq!(endpoint.queue("source").map(|queue| queue.visible), Some(0));
+}
+
+#[tokio::test]
+async fn a_redrive_policy_that_aws_refuses_is_refused() {
+    let (endpoint, _client, url) = started().await;
+    let arn = "arn:aws:sqs:us-east-1:000000000000:orders-dlq";
+    let policy = |arn: &str, count: Value| {
+        json!({"deadLetterTargetArn": arn, "maxReceiveCount": count}).to_string()
+    };
+    for (policy, part) in [
+        ("{".to_owned(), "not a valid JSON map"),
+        ("[]".to_owned(), "not a valid JSON map"),
+        ("{\"maxReceiveCount\":3}".to_owned(), "deadLetterTargetArn"),
+        (policy(arn, json!(0)), "from 1 to 1000"),
+        (policy(arn, json!("1001")), "from 1 to 1000"),
+        (policy(arn, json!(1.5)), "from 1 to 1000"),
+        (
+            policy("arn:aws:sqs:us-east-1:000000000000:nowhere", json!(3)),
+            "does not exist",
+        ),
+    ] {
+        let attributes = json!({"RedrivePolicy": policy});
+        for (operation, request) in [
+            (
+                "CreateQueue",
+                json!({"QueueName": "q", "Attributes": attributes}),
+            ),
+            (
+                "SetQueueAttributes",
+                json!({"QueueUrl": url, "Attributes": attributes}),
+            ),
+        ] {
+            let error = call(&endpoint, operation, request)
+                .await
+                .expect_err(&policy);
+            assert_eq!(error.code, "InvalidParameterValue", "{operation} {policy}");
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+    assert_eq!(endpoint.queue("q"), None);
+    for policy in [
+        policy(arn, json!("3")),
+        policy(arn, json!(1000)),
+        String::new(),
+    ] {
+        let request = json!({"QueueUrl": url, "Attributes": {"RedrivePolicy": policy}});
+        let set = call(&endpoint, "SetQueueAttributes", request).await;
+        assert_eq!(set, Ok(json!({})), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_is_created_again_without_attributes_and_not_with_others() {
+    let (endpoint, _client, _url) = started().await;
+    let small = json!({"QueueName": "small", "Attributes": {"MaximumMessageSize": "1024"}});
+    let plain = json!({"QueueName": "small"});
+    for request in [&small, &plain, &small] {
+        let created = call(&endpoint, "CreateQueue", request.clone()).await;
+        assert_eq!(
+            created,
+            Ok(json!({"QueueUrl": endpoint.queue_url("small")}))
+        );
+    }
+    let other = json!({"QueueName": "small", "Attributes": {"MaximumMessageSize": "2048"}});
+    let error = call(&endpoint, "CreateQueue", other)
+        .await
+        .expect_err("other");
+    assert_eq!(error.code, "QueueAlreadyExists");
+}
+
+#[tokio::test]
+async fn a_long_poll_whose_caller_hung_up_takes_no_message() {
+    let (endpoint, _client, url) = started().await;
+    let poll = json!({"QueueUrl": url, "WaitTimeSeconds": 20});
+    let waiting = call(&endpoint, "ReceiveMessage", poll.clone());
+    let moment = Duration::from_millis(300);
+    assert!(tokio::time::timeout(moment, waiting).await.is_err());
+    let body = poll.to_string();
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: local\r\nx-amz-target: AmazonSQS.ReceiveMessage\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connection = tokio::net::TcpStream::connect(endpoint.addr())
+        .await
+        .expect("connected");
+    connection
+        .write_all(request.as_bytes())
+        .await
+        .expect("sent");
+    tokio::time::sleep(moment).await;
+    drop(connection);
+    tokio::time::sleep(moment).await;
+
+    let message = json!({"QueueUrl": url, "MessageBody": "x"});
+    call(&endpoint, "SendMessage", message).await.expect("sent");
+    tokio::time::sleep(moment).await;
+    assert_eq!(receive_and_return(&endpoint, &url).await, 1);
 }

@@ -197,6 +197,74 @@ async fn records_older_than_a_day_are_trimmed_at_start_and_sequences_go_on() {
 }
 
 #[tokio::test]
+async fn a_stream_that_trimming_emptied_is_read_from_its_next_record() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let endpoint = start(kept_in(directory.path())).await;
+    endpoint.shutdown().await.expect("stopped");
+    for version in 1..=5 {
+        append(directory.path(), &commit_of(version, 1_700_000_000_000));
+    }
+    let endpoint = start(kept_in(directory.path())).await;
+    let api = |operation, request| endpoint.call("dynamodbstreams", operation, request);
+    let listed = api("ListStreams", json!({})).await.expect("listed");
+    let arn = &listed["Streams"][0]["StreamArn"];
+    let described = api("DescribeStream", json!({"StreamArn": arn})).await;
+    let shard = described.expect("described")["StreamDescription"]["Shards"][0].clone();
+    let first = &shard["SequenceNumberRange"]["StartingSequenceNumber"];
+    assert_eq!(first.as_str().and_then(aws_endpoint::sequence_of), Some(6));
+    let iterator = |kind: &str, sequence: u64| {
+        let request = json!({
+            "StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": kind,
+            "SequenceNumber": format!("1{sequence:020}")});
+        api("GetShardIterator", request)
+    };
+    let horizon = iterator("TRIM_HORIZON", 0).await.expect("an iterator");
+    for (kind, sequence) in [("AFTER_SEQUENCE_NUMBER", 2), ("AT_SEQUENCE_NUMBER", 5)] {
+        let error = iterator(kind, sequence).await.expect_err(kind);
+        assert_eq!(
+            error.code, "TrimmedDataAccessException",
+            "{kind} {sequence}"
+        );
+    }
+
+    put(&dynamodb(&endpoint), "EventStore", event("o-1", 6)).await;
+    let records = api("GetRecords", horizon).await.expect("records");
+    assert_eq!(records["Records"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn deletion_protection_survives_a_restart_until_it_is_taken_away() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let endpoint = start(kept_in(directory.path())).await;
+    let update =
+        |protected: bool| json!({"TableName": "Stock", "DeletionProtectionEnabled": protected});
+    let answer = endpoint.call("dynamodb", "UpdateTable", update(true)).await;
+    assert_eq!(
+        answer.expect("updated")["TableDescription"]["DeletionProtectionEnabled"],
+        json!(true)
+    );
+    endpoint.shutdown().await.expect("stopped");
+
+    let endpoint = start(kept_in(directory.path())).await;
+
+    let api = |operation, request| endpoint.call("dynamodb", operation, request);
+    let table = json!({"TableName": "Stock"});
+    let described = api("DescribeTable", table.clone())
+        .await
+        .expect("described");
+    assert_eq!(described["Table"]["DeletionProtectionEnabled"], json!(true));
+    let refused = api("DeleteTable", table.clone()).await;
+    assert!(
+        refused
+            .expect_err("protected")
+            .message
+            .contains("protected against deletion"),
+    );
+    api("UpdateTable", update(false)).await.expect("updated");
+    api("DeleteTable", table).await.expect("deleted");
+}
+
+#[tokio::test]
 async fn a_temporary_endpoint_leaves_nothing_behind() {
     let endpoint = start(Options::default()).await;
     put(&dynamodb(&endpoint), "EventStore", event("o-1", 1)).await;

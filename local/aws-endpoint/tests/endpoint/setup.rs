@@ -64,6 +64,7 @@ pub fn stock() -> Value {
         "TableName": "Stock",
         "KeySchema": [{"AttributeName": "sku", "KeyType": "HASH"}],
         "AttributeDefinitions": [{"AttributeName": "sku", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
     })
 }
 
@@ -75,6 +76,7 @@ pub fn orders() -> Value {
             {"AttributeName": "orderId", "AttributeType": "S"},
             {"AttributeName": "userId", "AttributeType": "S"},
             {"AttributeName": "placedAt", "AttributeType": "N"}],
+        "BillingMode": "PAY_PER_REQUEST",
         "GlobalSecondaryIndexes": [{
             "IndexName": "byUser",
             "KeySchema": [

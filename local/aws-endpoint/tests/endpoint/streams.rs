@@ -262,6 +262,10 @@ async fn the_streams_api_reads_a_shard_page_by_page() {
     let arn = listed["Streams"][0]["StreamArn"].clone();
     let described = api("DescribeStream", json!({"StreamArn": arn})).await;
     let shard = described["StreamDescription"]["Shards"][0]["ShardId"].clone();
+    assert_eq!(
+        described["StreamDescription"]["KeySchema"],
+        event_store()["KeySchema"]
+    );
     let start = json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
     let iterator = api("GetShardIterator", start).await["ShardIterator"].clone();
     let first = api("GetRecords", json!({"ShardIterator": iterator, "Limit": 2})).await;

@@ -205,3 +205,24 @@ async fn a_transactional_get_sees_items_of_several_tables() {
         Ok(json!({"Responses": [{"Item": {"available": {"N": "5"}}}, {}]}))
     );
 }
+
+#[tokio::test]
+async fn a_token_knows_its_transaction_again_whatever_the_order_of_its_members() {
+    let (endpoint, _client) = ephemeral().await;
+    let send = |text: &str| {
+        let request = serde_json::from_str(text).expect("JSON");
+        endpoint.call("dynamodb", "TransactWriteItems", request)
+    };
+    let first = r#"{"ClientRequestToken": "t-1", "TransactItems": [{"Put": {"TableName": "Stock",
+        "Item": {"sku": {"S": "a"}, "box": {"M": {"b": {"N": "1"}, "c": {"S": "x"}}}}}}]}"#;
+    let again = r#"{"TransactItems": [{"Put": {"Item":
+        {"box": {"M": {"c": {"S": "x"}, "b": {"N": "1"}}}, "sku": {"S": "a"}},
+        "TableName": "Stock"}}], "ClientRequestToken": "t-1"}"#;
+    assert!(send(first).await.is_ok());
+    assert_eq!(send(again).await, Ok(serde_json::json!({})));
+    let other = send(&again.replace("\"x\"", "\"y\"")).await;
+    assert_eq!(
+        other.expect_err("another").code,
+        "IdempotentParameterMismatchException"
+    );
+}

@@ -7,10 +7,15 @@ use serde_json::Value;
 
 use super::super::attributes::{Item, decode, tagged, type_of};
 use super::super::number::Number;
+use super::operands::{CONTAINERS, ORDERED, TEXTS, check_bounds, check_distinct, check_types};
 use super::parser::Parser;
 use super::path::{Path, tag};
 use super::placeholders::Placeholders;
 use crate::ApiError;
+
+/// Most operands in the list of an `IN`
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html>).
+const MAX_CANDIDATES: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
@@ -130,6 +135,14 @@ impl Operand {
         }
     }
 
+    /// A value that the request itself holds.
+    pub(super) fn literal(&self) -> Option<&Value> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Path(_) | Self::Size(_) => None,
+        }
+    }
+
     fn resolve<'a>(&'a self, item: &'a Item) -> Option<Cow<'a, Value>> {
         match self {
             Self::Value(value) => Some(Cow::Borrowed(value)),
@@ -240,10 +253,11 @@ fn all_of(parser: &mut Parser<'_>) -> Result<Condition, ApiError> {
 
 fn negation(parser: &mut Parser<'_>) -> Result<Condition, ApiError> {
     if parser.accept_word("NOT") {
-        return Ok(Condition::Not(Box::new(negation(parser)?)));
+        let inner = parser.nested(negation)?;
+        return Ok(Condition::Not(Box::new(inner)));
     }
     if parser.accept("(") {
-        let condition = any_of(parser)?;
+        let condition = parser.nested(any_of)?;
         parser.expect(")")?;
         return Ok(condition);
     }
@@ -282,9 +296,12 @@ fn term(parser: &mut Parser<'_>) -> Result<Condition, ApiError> {
             let first = operand(parser)?;
             parser.expect(",")?;
             let second = operand(parser)?;
+            check_distinct(parser.kind(), function, &first, &second)?;
             if function == "contains" {
+                check_types(parser.kind(), function, &[&first], CONTAINERS)?;
                 Condition::Contains(first, second)
             } else {
+                check_types(parser.kind(), function, &[&first, &second], TEXTS)?;
                 Condition::BeginsWith(first, second)
             }
         }
@@ -296,22 +313,12 @@ fn term(parser: &mut Parser<'_>) -> Result<Condition, ApiError> {
 fn comparison(parser: &mut Parser<'_>) -> Result<Condition, ApiError> {
     let left = operand(parser)?;
     if parser.accept_word("BETWEEN") {
-        let low = operand(parser)?;
-        if !parser.accept_word("AND") {
-            return Err(parser.syntax_error());
-        }
-        return Ok(Condition::Between(left, low, operand(parser)?));
+        return between(parser, left);
     }
     if parser.accept_word("IN") {
-        parser.expect("(")?;
-        let mut candidates = vec![operand(parser)?];
-        while parser.accept(",") {
-            candidates.push(operand(parser)?);
-        }
-        parser.expect(")")?;
-        return Ok(Condition::In(left, candidates));
+        return candidates(parser).map(|candidates| Condition::In(left, candidates));
     }
-    let comparison = [
+    let (symbol, comparison) = [
         ("=", Comparison::Equal),
         ("<>", Comparison::NotEqual),
         ("<", Comparison::Less),
@@ -320,9 +327,44 @@ fn comparison(parser: &mut Parser<'_>) -> Result<Condition, ApiError> {
         (">=", Comparison::GreaterOrEqual),
     ]
     .into_iter()
-    .find_map(|(symbol, comparison)| parser.accept(symbol).then_some(comparison))
+    .find(|(symbol, _)| parser.accept(symbol))
     .ok_or_else(|| parser.syntax_error())?;
-    Ok(Condition::Compare(left, comparison, operand(parser)?))
+    let right = operand(parser)?;
+    check_distinct(parser.kind(), symbol, &left, &right)?;
+    if !matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+        check_types(parser.kind(), symbol, &[&left, &right], ORDERED)?;
+    }
+    Ok(Condition::Compare(left, comparison, right))
+}
+
+fn between(parser: &mut Parser<'_>, middle: Operand) -> Result<Condition, ApiError> {
+    let low = operand(parser)?;
+    if !parser.accept_word("AND") {
+        return Err(parser.syntax_error());
+    }
+    let high = operand(parser)?;
+    let all = [&middle, &low, &high];
+    check_types(parser.kind(), "BETWEEN", &all, ORDERED)?;
+    check_bounds(parser.kind(), &low, &high)?;
+    Ok(Condition::Between(middle, low, high))
+}
+
+fn candidates(parser: &mut Parser<'_>) -> Result<Vec<Operand>, ApiError> {
+    parser.expect("(")?;
+    let mut candidates = vec![operand(parser)?];
+    while parser.accept(",") {
+        candidates.push(operand(parser)?);
+    }
+    parser.expect(")")?;
+    if candidates.len() > MAX_CANDIDATES {
+        return Err(ApiError::validation(format!(
+            "Invalid {}: The IN operator is provided with too many operands; number of operands: \
+             {}",
+            parser.kind(),
+            candidates.len()
+        )));
+    }
+    Ok(candidates)
 }
 
 fn operand(parser: &mut Parser<'_>) -> Result<Operand, ApiError> {

@@ -11,9 +11,18 @@ use crate::ApiError;
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html>).
 const RESERVED_WORDS: &str = include_str!("reserved_words.txt");
 
+/// Deepest nesting of parentheses, `NOT`s and functions. AWS takes 300
+/// operators and functions in one expression, so it has no use for more
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-expression-parameters>).
+const MAX_NESTING: usize = 300;
+/// Most steps (`.name`, `[index]`) of a document path
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+const MAX_PATH_STEPS: usize = 32;
+
 pub(super) struct Parser<'request> {
     tokens: Vec<Token>,
     at: usize,
+    nesting: usize,
     kind: &'static str,
     aliases: &'request Placeholders,
 }
@@ -27,6 +36,7 @@ impl<'request> Parser<'request> {
         Ok(Self {
             tokens: tokenize(expression, kind)?,
             at: 0,
+            nesting: 0,
             kind,
             aliases,
         })
@@ -38,6 +48,24 @@ impl<'request> Parser<'request> {
 
     pub(super) fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
+    }
+
+    /// Reads something that may hold more of its kind. Without a limit, an
+    /// expression of nothing but parentheses would overflow the stack.
+    pub(super) fn nested<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if self.nesting == MAX_NESTING {
+            return Err(ApiError::validation(format!(
+                "Invalid {}: The expression is nested deeper than {MAX_NESTING} levels;",
+                self.kind
+            )));
+        }
+        self.nesting += 1;
+        let inner = read(self)?;
+        self.nesting -= 1;
+        Ok(inner)
     }
 
     fn next(&mut self) -> Option<Token> {
@@ -117,14 +145,27 @@ impl<'request> Parser<'request> {
                 steps.push(Step::Index(index));
                 self.expect("]")?;
             } else {
-                return Ok(Path { attribute, steps });
+                break;
             }
         }
+        if steps.len() > MAX_PATH_STEPS {
+            return Err(ApiError::validation(format!(
+                "Invalid {}: The document path has too many nesting levels; nesting levels: {}",
+                self.kind,
+                steps.len()
+            )));
+        }
+        Ok(Path { attribute, steps })
     }
 
     fn member(&mut self) -> Result<String, ApiError> {
         match self.next() {
             Some(Token::NameAlias(alias)) => self.aliases.name(&alias, self.kind),
+            // A bare name begins with a letter; the others need a placeholder.
+            Some(Token::Word(word)) if word.starts_with('_') => {
+                self.at -= 1;
+                Err(self.syntax_error())
+            }
             Some(Token::Word(word)) if is_reserved(&word) => Err(ApiError::validation(format!(
                 "Invalid {}: Attribute name is a reserved keyword; reserved keyword: {word}",
                 self.kind

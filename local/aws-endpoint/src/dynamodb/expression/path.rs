@@ -8,14 +8,15 @@ use super::placeholders::Placeholders;
 use crate::ApiError;
 
 /// One step into a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     Member(String),
     Index(usize),
 }
 
-/// A document path; its first step is an attribute's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A document path; its first step is an attribute's name. The order of the
+/// elements of one list is that of their indexes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Path {
     pub(crate) attribute: String,
     pub(crate) steps: Vec<Step>,
@@ -37,7 +38,7 @@ impl Path {
             && self.steps.iter().zip(&other.steps).all(|(a, b)| a == b)
     }
 
-    fn display(&self) -> String {
+    pub(super) fn display(&self) -> String {
         let steps = self.steps.iter().map(|step| match step {
             Step::Member(name) => format!(", {name}"),
             Step::Index(index) => format!(", [{index}]"),
@@ -80,6 +81,11 @@ impl Projection {
         parser.end()?;
         check_disjoint(&paths.iter().collect::<Vec<_>>(), KIND)?;
         Ok(Some(Self(paths)))
+    }
+
+    /// Top-level attributes that the paths name, in order.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|path| path.attribute.as_str())
     }
 
     pub(crate) fn from_paths(paths: Vec<Path>) -> Self {

@@ -43,8 +43,8 @@ fn conditions_hold_as_the_guide_says() {
         ("absent <> :v", true),
         ("absent = :v", false),
         ("attribute_not_exists(absent) OR version = :v", true),
-        ("version = :v OR version = :v AND id = id", false),
-        ("(version = :v OR id = id) AND id = id", true),
+        ("version = :v OR version = :v AND id <> nested", false),
+        ("(version = :v OR id <> nested) AND id <> nested", true),
         ("version BETWEEN :v AND version", true),
         ("version IN (:v, version)", true),
         ("size(entries) < :v", true),
@@ -88,7 +88,7 @@ fn expressions_that_aws_refuses_are_refused_by_name() {
             "not defined; attribute value: :v",
         ),
         (
-            "id = id",
+            "attribute_exists(id)",
             json!({":v": {"N": "1"}}),
             "unused in expressions: keys: {:v}",
         ),
@@ -203,4 +203,143 @@ fn a_projection_keeps_the_named_parts_only() {
             "entries": {"L": [{"M": {"sku": {"S": "y"}}}, {"N": "3"}]}
         })
     );
+}
+
+#[test]
+fn an_expression_has_4096_bytes_and_an_in_100_operands_at_most() {
+    let one = json!({":v": {"N": "1"}});
+    let padded = |bytes: usize| format!("version = :v{}", " ".repeat(bytes - 12));
+    assert!(holds(&padded(4096), &one).is_ok());
+    let error = holds(&padded(4097), &one).expect_err("too long");
+    assert!(
+        error.contains("exceeded the maximum allowed size"),
+        "{error}"
+    );
+    let among = |count: usize| format!("version IN ({})", vec![":v"; count].join(", "));
+    assert!(holds(&among(100), &one).is_ok());
+    let error = holds(&among(101), &one).expect_err("too many");
+    assert!(error.contains("number of operands: 101"), "{error}");
+}
+
+#[test]
+fn an_expression_that_nests_without_end_is_refused_and_overflows_no_stack() {
+    let one = json!({":v": {"N": "1"}});
+    for (expression, part) in [
+        ("(".repeat(100_000), "maximum allowed size"),
+        ("NOT ".repeat(100_000), "maximum allowed size"),
+        ("(".repeat(4_000), "nested deeper"),
+        ("NOT ".repeat(1_000), "nested deeper"),
+    ] {
+        let error = holds(&expression, &one).expect_err("refused");
+        assert!(error.contains(part), "{error}");
+    }
+    let error = updated(&format!("SET id = {}", "(".repeat(4_000)), &one).expect_err("refused");
+    assert!(error.contains("nested deeper"), "{error}");
+    let twice = format!("{}version = :v", "NOT ".repeat(200));
+    assert_eq!(holds(&twice, &json!({":v": {"N": "10"}})), Ok(true));
+}
+
+#[test]
+fn a_document_path_has_32_steps_at_most() {
+    let path = |steps: usize| format!("attribute_exists(nested{})", ".a".repeat(steps));
+    assert_eq!(holds(&path(32), &json!({})), Ok(false));
+    let error = holds(&path(33), &json!({})).expect_err("too deep");
+    assert!(error.contains("nesting levels: 33"), "{error}");
+}
+
+#[test]
+fn operands_that_cannot_be_right_are_refused_before_an_item_is_read() {
+    let values = json!({
+        ":n1": {"N": "1"}, ":n9": {"N": "9"}, ":s": {"S": "x"}, ":b": {"BOOL": true},
+    });
+    let of = |expression: &str| {
+        let used = values.as_object().expect("an object").iter();
+        let used = used.filter(|(alias, _)| expression.contains(alias.as_str()));
+        Value::Object(used.map(|(k, v)| (k.clone(), v.clone())).collect())
+    };
+    for (expression, part) in [
+        (
+            "version BETWEEN :n9 AND :n1",
+            "greater than or equal to lower bound",
+        ),
+        ("version BETWEEN :n1 AND :s", "same data type"),
+        (
+            "version BETWEEN :b AND :b",
+            "function: BETWEEN, operand type: BOOL",
+        ),
+        ("version < :b", "function: <, operand type: BOOL"),
+        (
+            "begins_with(id, :n1)",
+            "function: begins_with, operand type: N",
+        ),
+        ("contains(:n1, id)", "function: contains, operand type: N"),
+        ("id = id", "operator: =, first operand: [id]"),
+        (
+            "contains(entries[0].sku, entries[0].sku)",
+            "first operand: [entries, [0], sku]",
+        ),
+        ("attribute_exists(_id)", "Syntax error; token: \"_id\""),
+        (
+            "attribute_exists(nested._id)",
+            "Syntax error; token: \"_id\"",
+        ),
+    ] {
+        let error = holds(expression, &of(expression)).expect_err(expression);
+        assert!(error.contains(part), "{expression}: {error}");
+    }
+    for expression in [
+        "version BETWEEN :n9 AND :n9",
+        "version = :b",
+        "contains(id, :b)",
+    ] {
+        assert!(holds(expression, &of(expression)).is_ok(), "{expression}");
+    }
+}
+
+/// What an update leaves of `{"l": [..]}`.
+fn list_after(list: Value, expression: &str) -> Value {
+    let mut request = json!({
+        "UpdateExpression": expression,
+        "ExpressionAttributeValues": {":x": {"S": "x"}, ":y": {"S": "y"}, ":one": {"N": "1"}},
+    });
+    let aliases = Placeholders::take(&mut request).expect("aliases");
+    let update = Update::of(&request, &aliases).expect("valid");
+    let after = update
+        .expect("an update")
+        .apply(&item(json!({"l": {"L": list}})));
+    after.expect("an item")["l"]["L"].clone()
+}
+
+#[test]
+fn list_indexes_mean_the_list_as_it_was_before_the_update() {
+    let (a, b, x, y) = (
+        json!({"S": "a"}),
+        json!({"S": "b"}),
+        json!({"S": "x"}),
+        json!({"S": "y"}),
+    );
+    let line = |qty: &str| json!({"M": {"qty": {"N": qty}, "sku": {"S": "tea"}}});
+    let no_qty = json!({"M": {"sku": {"S": "tea"}}});
+    for (list, expression, expected) in [
+        (
+            json!([line("1"), line("2")]),
+            "REMOVE l[0], l[1].qty",
+            json!([no_qty]),
+        ),
+        (
+            json!([a, b]),
+            "SET l[3] = :x, l[2] = :y",
+            json!([a, b, y, x]),
+        ),
+        (
+            json!([a, {"N": "1"}, {"N": "5"}]),
+            "REMOVE l[0], l[1] ADD l[2] :one",
+            json!([{"N": "6"}]),
+        ),
+        (json!([a, b]), "REMOVE l[0] SET l[1] = :x", json!([x])),
+        (json!([a, b]), "REMOVE l[2] SET l[9] = :x", json!([a, b, x])),
+        (json!([a, b]), "REMOVE l[1], l[0]", json!([])),
+    ] {
+        assert_eq!(list_after(list, expression), expected, "{expression}");
+    }
 }

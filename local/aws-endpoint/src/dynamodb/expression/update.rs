@@ -115,36 +115,37 @@ impl Update {
         Projection::from_paths(self.targets().cloned().collect())
     }
 
-    /// The item after the update. Every operand sees the item as it was before.
+    /// The item after the update. Every operand and every list index means the
+    /// item as it was before: elements are first replaced and appended in the
+    /// order of their indexes, then removed from the back, so that nothing
+    /// moves before it is looked up.
     pub(crate) fn apply(&self, before: &Item) -> Result<Item, ApiError> {
-        let mut after = before.clone();
-        let values = self
-            .sets
-            .iter()
-            .map(|(path, value)| Ok((path, evaluate(value, before)?)))
-            .collect::<Result<Vec<_>, ApiError>>()?;
-        // From the back, so that removing an element moves no other target.
-        let mut removes: Vec<&Path> = self.removes.iter().collect();
-        removes.sort_by_key(|path| std::cmp::Reverse(last_index(path)));
-        // Sets first: their list indexes count in the list as it was.
-        for (path, value) in values {
-            set(&mut after, path, value)?;
-        }
-        for path in removes {
-            remove(&mut after, path)?;
+        let (mut written, mut removed) = (Vec::new(), Vec::new());
+        for (path, value) in &self.sets {
+            written.push((path, evaluate(value, before)?));
         }
         for (path, amount) in &self.adds {
-            let sum = add(path.resolve(before), amount)?;
-            set(&mut after, path, sum)?;
+            written.push((path, add(path.resolve(before), amount)?));
         }
         for (path, elements) in &self.deletes {
             let Some(current) = path.resolve(before) else {
                 continue;
             };
             match subtract_set(current, elements)? {
-                Some(rest) => set(&mut after, path, rest)?,
-                None => remove(&mut after, path)?,
+                Some(rest) => written.push((path, rest)),
+                None => removed.push(path),
             }
+        }
+        removed.extend(&self.removes);
+        written.sort_by_key(|(path, _)| *path);
+        removed.sort_by(|left, right| right.cmp(left));
+        let mut after = before.clone();
+        for (path, value) in written {
+            set(&mut after, path, value)?;
+        }
+        for path in removed {
+            // An index behind the end means no element, not one just appended.
+            remove(&mut after, path, path.resolve(before).is_some())?;
         }
         Ok(after)
     }
@@ -162,6 +163,10 @@ fn set_value(parser: &mut Parser<'_>) -> Result<SetValue, ApiError> {
 }
 
 fn set_operand(parser: &mut Parser<'_>) -> Result<SetOperand, ApiError> {
+    parser.nested(nested_operand)
+}
+
+fn nested_operand(parser: &mut Parser<'_>) -> Result<SetOperand, ApiError> {
     if let Some(value) = parser.accept_value()? {
         return Ok(SetOperand::Value(value));
     }
@@ -267,13 +272,6 @@ fn subtract_set(current: &Value, elements: &Value) -> Result<Option<Value>, ApiE
     }
 }
 
-fn last_index(path: &Path) -> Option<usize> {
-    match path.steps.last() {
-        Some(Step::Index(index)) => Some(*index),
-        _ => None,
-    }
-}
-
 /// The list or map that a path's last step points into.
 fn parent<'item>(item: &'item mut Item, path: &Path) -> Result<&'item mut Value, ApiError> {
     let (_, inner) = path.steps.split_last().ok_or_else(invalid_path)?;
@@ -311,7 +309,7 @@ fn set(item: &mut Item, path: &Path, value: Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn remove(item: &mut Item, path: &Path) -> Result<(), ApiError> {
+fn remove(item: &mut Item, path: &Path, existed: bool) -> Result<(), ApiError> {
     let Some(last) = path.steps.last() else {
         item.remove(&path.attribute);
         return Ok(());
@@ -323,7 +321,7 @@ fn remove(item: &mut Item, path: &Path) -> Result<(), ApiError> {
         }
         Step::Index(index) => match parent.get_mut("L") {
             Some(Value::Array(elements)) => {
-                if *index < elements.len() {
+                if existed && *index < elements.len() {
                     elements.remove(*index);
                 }
             }
