@@ -13,9 +13,10 @@ use domain::notification::{
 use domain::order::OrderEvent;
 use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
-use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::{Cause, ExecuteError, Executed, Start, execute, retrying};
+use event_sourcing::execute::{
+    Cause, ExecuteError, Executed, Start, decode_optional, execute, retrying,
+};
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
 
@@ -36,8 +37,8 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
     /// # Errors
     /// [`Failure`], when the notification could not be noted or sent.
     pub async fn handle(&self, trigger: &Envelope, request_id: &str) -> Result<(), Failure> {
-        let event = OrderEvent::from_data(&trigger.event_type, &trigger.data)
-            .map_err(|error| Failure::Permanent(format!("data {error}")))?;
+        let event: Option<OrderEvent> =
+            decode_optional(trigger).map_err(|error| Failure::from_error(&error))?;
         let Some(notification) = event.as_ref().and_then(Notification::about) else {
             tracing::info!(
                 event_id = trigger.event_id,
@@ -200,6 +201,18 @@ mod tests {
             types(&handler),
             ["UserNotified", "NotificationFailed", "NotificationRetried"]
         );
+    }
+
+    #[tokio::test]
+    async fn an_event_of_newer_software_is_left_for_it() {
+        let handler = a_handler();
+        let mut event = plain();
+        event.schema_version = Some(99);
+        let Err(Failure::Permanent(reason)) = handler.handle(&event, "a").await else {
+            panic!("it is not guessed");
+        };
+        assert!(reason.contains("a newer version of the software wrote it"));
+        assert!(types(&handler).is_empty());
     }
 
     #[tokio::test]

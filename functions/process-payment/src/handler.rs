@@ -6,10 +6,9 @@ use domain::order::{Order, OrderCommand, OrderEvent, OrderRejection, Terms, UPDA
 use domain::payment::{ChargeOutcome, PaymentId, charge_key, refund_key};
 use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
-use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{
-    Cause, ExecuteError, Executed, Origin, Start, execute, load, retrying,
+    Cause, ExecuteError, Executed, Origin, Start, decode_optional, execute, load, retrying,
 };
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
@@ -35,8 +34,7 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
     /// [`Failure`]; `Transient` while it is not known what became of the payment, `Permanent` for
     /// an order that the store does not know.
     pub async fn handle(&self, trigger: &Envelope) -> Result<(), Failure> {
-        let event = OrderEvent::from_data(&trigger.event_type, &trigger.data)
-            .map_err(|error| Failure::Permanent(format!("data {error}")))?;
+        let event = decode_optional(trigger).map_err(|error| Failure::from_error(&error))?;
         match event {
             Some(OrderEvent::InventoryUpdated(ref updated))
                 if updated.reason == StockReason::Reserved =>

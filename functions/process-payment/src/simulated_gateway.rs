@@ -2,6 +2,9 @@
 //!
 //! The token decides: `tok_declined` declines, `tok_timeout` never tells its outcome, `tok_flaky`
 //! fails twice and then approves; every other token, and none, is approved.
+//!
+//! Its books are the log: one line for each charge and each refund, so that what it did can be
+//! held against what was stored.
 
 use crate::gateway::{Charge, GatewayError, PaymentGateway, Refund};
 use domain::payment::{ChargeOutcome, PaymentId};
@@ -25,14 +28,21 @@ impl PaymentGateway for SimulatedGateway {
             Some("tok_flaky") if self.fails_now(&charge.key) => {
                 Err(GatewayError::Unknown("the gateway failed".into()))
             }
-            _ => Ok(ChargeOutcome::Approved(Some(PaymentId(format!(
-                "sim_{}",
-                charge.key
-            ))))),
+            _ => {
+                let payment = PaymentId(format!("sim_{}", charge.key));
+                tracing::info!(order_id = %charge.order_id, charge_key = charge.key,
+                    payment_id = payment.0, "charged");
+                Ok(ChargeOutcome::Approved(Some(payment)))
+            }
         }
     }
 
-    async fn refund(&self, _: &Refund) -> Result<(), GatewayError> {
+    async fn refund(&self, refund: &Refund) -> Result<(), GatewayError> {
+        tracing::info!(
+            refund_key = refund.key,
+            payment_id = refund.payment_id.0,
+            "refunded"
+        );
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Answering questions: from the read models, and from the store where the past, or the latest
 //! moment, is asked for.
 
+use crate::diff;
+use crate::own_write;
 use crate::read_models::ReadModels;
 use aws_adapters::dynamodb_order_summaries::PageStart;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
@@ -14,6 +16,7 @@ use event_sourcing::execute::{decode, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::retry::Retryable;
 use event_sourcing::store::EventStore;
+use event_sourcing::time_travel;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -53,6 +56,7 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         match request.route() {
             "GET /orders/{id}" => self.order(request).await,
             "GET /orders/{id}/events" => self.events(request).await,
+            "GET /orders/{id}/diff" => self.diff(request).await,
             "GET /users/{id}/orders" => self.orders_of_user(request).await,
             "GET /inventory/{sku}" => self.inventory(request).await,
             route => Err(Problem::not_found(&format!("no query answers {route}"))),
@@ -140,13 +144,50 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         ))
     }
 
+    async fn diff(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let id = request.path("id", OrderId::parse)?;
+        let from = request
+            .query("from", diff::moment)?
+            .unwrap_or(time_travel::Moment::Version(0));
+        let to = request
+            .query("to", diff::moment)?
+            .unwrap_or(time_travel::Moment::Version(u64::MAX));
+        let history = self.history(&id, 1).await?;
+        if history.is_empty() {
+            return Err(absent(&id, Moment::Latest));
+        }
+        let changes = diff::changes(&history, from, to)?;
+        Ok(HttpResponse::json(
+            200,
+            json!({
+                "orderId": id,
+                "from": from.count(&history),
+                "to": to.count(&history),
+                "events": changes,
+            }),
+        ))
+    }
+
     async fn orders_of_user(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let user = request.path("id", UserId::parse)?;
         let limit = request.query("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
         let after = request.query("cursor", cursor)?;
-        let page = retrying(|| self.read_models.orders_of(&user, limit, after.as_ref()))
+        let written = request.query("minVersion", own_write::parse)?;
+        let mut page = retrying(|| self.read_models.orders_of(&user, limit, after.as_ref()))
             .await
             .map_err(failed)?;
+        if let Some(written) = written.filter(|written| !written.is_in(&page)) {
+            let moment = Moment::AtLeast(written.version);
+            let row = self
+                .fold(&written.order_id, moment)
+                .await?
+                .filter(|row| row.user_id == user)
+                .ok_or_else(|| {
+                    let what = format!("user {user} has no order {}", written.order_id);
+                    Problem::not_found(&what).of("minVersion")
+                })?;
+            page = own_write::merged(page, row, after.as_ref(), usize::from(limit));
+        }
         let mut body = json!({"userId": user, "orders": page.orders});
         if let Some(next) = &page.next {
             let next = serde_json::to_vec(next)

@@ -1,8 +1,10 @@
-//! `GET /orders/{id}`, `/orders/{id}/events`, `/users/{id}/orders`, `/inventory/{sku}` (HTTP API)
-//! → read (read models, event store).
+//! `GET /orders/{id}`, `/orders/{id}/events`, `/orders/{id}/diff`, `/users/{id}/orders`,
+//! `/inventory/{sku}` (HTTP API) → read (read models, event store).
 
 pub mod config;
+pub mod diff;
 pub mod handler;
+pub mod own_write;
 pub mod read_models;
 
 use aws_adapters::connection::Connection;

@@ -2,9 +2,8 @@
 
 use domain::order::{Order, OrderEvent, OrderRejection};
 use event_sourcing::chain::Head;
-use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::{ExecuteError, load, retrying};
+use event_sourcing::execute::{ExecuteError, decode_optional, load, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::store::{AppendError, EventStore};
 use std::convert::Infallible;
@@ -117,8 +116,7 @@ fn order_event(event: &Envelope) -> Result<Option<OrderEvent>, Failure> {
     if event.event_type == "InventoryUpdated" {
         return Ok(None);
     }
-    OrderEvent::from_data(&event.event_type, &event.data)
-        .map_err(|error| Failure::Permanent(format!("event {}: data {error}", event.event_id)))
+    decode_optional(event).map_err(|error| Failure::from_error(&error))
 }
 
 #[cfg(test)]

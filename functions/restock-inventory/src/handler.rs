@@ -4,20 +4,21 @@ use crate::stock_levels::StockLevels;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
 use domain::ids::{IdempotencyKey, Sku};
 use domain::inventory::{
-    MAX_RESTOCK, Price, RestockCommand, Restocked, Shortage, StockLevel, StockMove, restock,
+    MAX_RESTOCK, Price, RestockCommand, Shortage, StockLevel, StockMove, restock,
 };
 use domain::money::{Amount, Currency};
 use domain::order::check_price;
 use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
-use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::retrying;
+use event_sourcing::execute::{Cause, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::ids::event_id;
 use event_sourcing::retry::FullJitter;
 use event_sourcing::store::{AppendError, AppendWith};
 use serde::Deserialize;
 use serde_json::json;
+
+const PURPOSE: &str = "restock-inventory";
 
 /// The body of `PUT /inventory/{sku}`: at least one of its fields.
 #[derive(Debug, Clone, Deserialize)]
@@ -96,7 +97,7 @@ where
             .unwrap_or(StockLevel::NONE);
         let seed = key.map_or_else(|| request.id().to_owned(), IdempotencyKey::to_string);
         let stream = sku.stream();
-        let event_id = event_id(&stream, &seed, "restock-inventory", 0);
+        let event_id = event_id(&stream, &seed, PURPOSE, 0);
         if key.is_some() && self.is_stored(sku, &event_id).await? {
             return Ok(Some(level));
         }
@@ -116,17 +117,22 @@ where
                 hash: None,
             },
         };
-        let data = serde_json::to_value(&event)
+        let cause = Cause {
+            id: request.id().to_owned(),
+            seed,
+            purpose: PURPOSE,
+            correlation_id: Some(stream.clone()),
+            traceparent: request.traceparent(),
+            actor: request.subject(),
+            now: self.clock.now(),
+        };
+        let envelopes = cause
+            .envelopes(&stream, &[event])
             .map_err(|error| failed(Failure::Permanent(error.to_string())))?;
-        let mut envelope = Envelope::new(&event_id, Restocked::EVENT_TYPE, self.clock.now(), data);
-        envelope.causation_id = Some(request.id().to_owned());
-        envelope.correlation_id = Some(stream.clone());
-        envelope.traceparent = request.traceparent();
-        envelope.actor = request.subject();
         let moves = [stock_move];
         let appended = retrying(|| {
             self.store
-                .append_with(&stream, &level.head, vec![envelope.clone()], &moves)
+                .append_with(&stream, &level.head, envelopes.clone(), &moves)
         })
         .await;
         match appended {

@@ -5,10 +5,9 @@ use domain::order::{
     Order, OrderCommand, OrderEvent, OrderRejection, PLACE_ORDER, UPDATE_INVENTORY,
 };
 use event_sourcing::clock::Clock;
-use event_sourcing::decider::Event;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{
-    Cause, ExecuteError, Executed, Origin, Start, execute, execute_with,
+    Cause, ExecuteError, Executed, Origin, Start, decode_optional, execute, execute_with,
 };
 use event_sourcing::failure::Failure;
 use event_sourcing::store::{AppendError, AppendWith};
@@ -32,8 +31,7 @@ where
     /// # Errors
     /// [`Failure`]; `Permanent` for an order that the store does not know.
     pub async fn handle(&self, trigger: &Envelope) -> Result<(), Failure> {
-        let event = OrderEvent::from_data(&trigger.event_type, &trigger.data)
-            .map_err(|error| Failure::Permanent(format!("data {error}")))?;
+        let event = decode_optional(trigger).map_err(|error| Failure::from_error(&error))?;
         match event {
             Some(event @ OrderEvent::Placed(_)) => self.reserve(trigger, &event).await,
             Some(event @ (OrderEvent::PaymentFailed(_) | OrderEvent::Cancelled(_))) => {

@@ -106,6 +106,13 @@ impl Connection {
         aws_sdk_dynamodb::Client::new(&self.sdk)
     }
 
+    /// A client for the streams of tables.
+    #[cfg(feature = "feed")]
+    #[must_use]
+    pub fn dynamodbstreams(&self) -> aws_sdk_dynamodbstreams::Client {
+        aws_sdk_dynamodbstreams::Client::new(&self.sdk)
+    }
+
     /// A client for the bus.
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {

@@ -1,15 +1,19 @@
 //! The only crate that names an AWS SDK.
 //!
 //! Reading order: [`connection`] (how clients reach AWS), [`dynamodb_item`] (events as items),
-//! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
+//! [`dynamodb_event_store`], [`dynamodb_snapshots`], [`dynamodb_stock`],
+//! [`dynamodb_order_summaries`],
 //! [`eventbridge_publisher`], [`stream_record`], [`http_api`] (requests, answers and problems),
 //! [`telemetry`], [`lambda`] (the glue to the runtime); with their features `ses_mailer` and
 //! `parameter_store`.
 
 pub mod connection;
 pub mod dynamodb_event_store;
+#[cfg(feature = "feed")]
+pub mod dynamodb_feed;
 pub mod dynamodb_item;
 pub mod dynamodb_order_summaries;
+pub mod dynamodb_snapshots;
 pub mod dynamodb_stock;
 pub mod environment;
 pub mod eventbridge_publisher;

@@ -6,12 +6,15 @@ pub use stock_table::{StockLevel, StockTable};
 
 use crate::ids::Sku;
 use crate::money::{Amount, Currency};
-use crate::order::OrderLine;
+use crate::order::{OrderEvent, OrderLine};
+use event_sourcing::decider::Event;
+use event_sourcing::upcaster::Upcaster;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why stock changed. Stored format: add a version and an upcaster, never rename.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StockReason {
     /// Taken for an order.
@@ -24,6 +27,7 @@ pub enum StockReason {
 
 /// By how much one SKU's available quantity changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StockChange {
     /// Which SKU.
     pub sku: Sku,
@@ -79,6 +83,7 @@ impl StockMove {
 
 /// What a piece costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Price {
     /// The amount.
@@ -87,17 +92,42 @@ pub struct Price {
     pub currency: Currency,
 }
 
-/// Data of `InventoryUpdated` on a SKU's own stream. Stored format: add a version and an
-/// upcaster, never rename.
+/// Data of `InventoryUpdated` on a SKU's own stream.
+// Stored format: add a version and an upcaster, never rename.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Restocked {
-    /// Always [`StockReason::Restocked`].
+    /// Always restocked.
     pub reason: StockReason,
     /// The one change.
     pub changes: Vec<StockChange>,
     /// The new price, where one was given.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+}
+
+impl Event for Restocked {
+    fn event_type(&self) -> &'static str {
+        Self::EVENT_TYPE
+    }
+
+    fn to_data(&self) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+
+    fn from_data(
+        event_type: &str,
+        data: &serde_json::Value,
+    ) -> Result<Option<Self>, serde_json::Error> {
+        (event_type == Self::EVENT_TYPE)
+            .then(|| Self::deserialize(data))
+            .transpose()
+    }
+
+    // One type, whichever stream it is on, has one version.
+    fn upcasters() -> &'static [Upcaster] {
+        OrderEvent::upcasters()
+    }
 }
 
 impl Restocked {
@@ -153,6 +183,7 @@ pub fn restock(
 
 /// Why a SKU could not be reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ShortageReason {
     /// Fewer pieces are available than were ordered.
@@ -165,6 +196,7 @@ pub enum ShortageReason {
 
 /// A SKU that fell short, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Shortage {
     /// Which SKU.
     pub sku: Sku,

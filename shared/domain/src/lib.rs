@@ -3,7 +3,8 @@
 //!
 //! Every aggregate is a [`event_sourcing::decider::Decider`]. Reading order: [`order`] (the aggregate and its
 //! saga), [`inventory`] (what an event moves in stock), [`payment`], [`notification`],
-//! [`order_summary`] (the read model as a fold), [`money`], [`ids`].
+//! [`order_summary`] (the read model as a fold), [`money`], [`ids`], `schema` (what is published about
+//! the stored format; feature `schema`).
 
 pub mod ids;
 pub mod inventory;
@@ -12,3 +13,6 @@ pub mod notification;
 pub mod order;
 pub mod order_summary;
 pub mod payment;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod stored_events;

@@ -2,7 +2,8 @@
 
 use crate::ids::{OrderId, UserId};
 use crate::order::{CancelReason, Contact, OrderEvent, Terms};
-use event_sourcing::decider::{Decider, Event};
+use crate::stored_events::stored_events;
+use event_sourcing::decider::Decider;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,7 @@ pub enum NotificationEvent {
 
 /// Data of `UserNotified`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UserNotified {
     /// Which order it is about.
@@ -55,6 +57,7 @@ pub struct UserNotified {
 
 /// Data of `NotificationFailed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationFailed {
     /// Which order it is about.
@@ -65,6 +68,7 @@ pub struct NotificationFailed {
 
 /// Data of `NotificationRetried`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationRetried {
     /// Which order it is about.
@@ -146,34 +150,11 @@ impl Decider for NotificationState {
     }
 }
 
-impl Event for NotificationEvent {
-    fn event_type(&self) -> &'static str {
-        match self {
-            Self::Notified(_) => "UserNotified",
-            Self::Failed(_) => "NotificationFailed",
-            Self::Retried(_) => "NotificationRetried",
-        }
-    }
-
-    fn to_data(&self) -> Result<serde_json::Value, serde_json::Error> {
-        match self {
-            Self::Notified(event) => serde_json::to_value(event),
-            Self::Failed(event) => serde_json::to_value(event),
-            Self::Retried(event) => serde_json::to_value(event),
-        }
-    }
-
-    fn from_data(
-        event_type: &str,
-        data: &serde_json::Value,
-    ) -> Result<Option<Self>, serde_json::Error> {
-        Ok(Some(match event_type {
-            "UserNotified" => Self::Notified(UserNotified::deserialize(data)?),
-            "NotificationFailed" => Self::Failed(NotificationFailed::deserialize(data)?),
-            "NotificationRetried" => Self::Retried(NotificationRetried::deserialize(data)?),
-            _ => return Ok(None),
-        }))
-    }
+stored_events! {
+    NotificationEvent, upcasters: &[];
+    "UserNotified" => Notified(UserNotified),
+    "NotificationFailed" => Failed(NotificationFailed),
+    "NotificationRetried" => Retried(NotificationRetried),
 }
 
 impl Notification {
@@ -231,6 +212,7 @@ impl Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event_sourcing::decider::Event;
 
     fn about(event_type: &str, more: &str) -> Option<Notification> {
         let data =

@@ -178,11 +178,16 @@ impl OrderSummary {
     ) -> Option<Self> {
         let mut row: Option<Self> = None;
         for (event, version, at) in history {
-            match &mut row {
-                None => row = Self::begin(event, version, at),
-                Some(row) => row.apply(SummaryChange::of(event, version, at)),
-            }
+            Self::advance(&mut row, event, version, at);
         }
         row
+    }
+
+    /// Adds the next event of a history to the row that it amounts to so far.
+    pub fn advance(row: &mut Option<Self>, event: &OrderEvent, version: u64, at: &str) {
+        match row {
+            None => *row = Self::begin(event, version, at),
+            Some(row) => row.apply(SummaryChange::of(event, version, at)),
+        }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the customer pays: an opaque token of the gateway, never a card number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PaymentMethod {
     /// The gateway's token, for example `pm_card_visa`.
     pub token: String,
@@ -12,6 +13,7 @@ pub struct PaymentMethod {
 
 /// A charge as the gateway names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct PaymentId(pub String);
 

@@ -1,5 +1,6 @@
 //! The shape of every decision: state and command in, events or a rejection out.
 
+use crate::upcaster::Upcaster;
 use jiff::Timestamp;
 
 /// A fact that can be stored: a name and data.
@@ -15,7 +16,8 @@ pub trait Event: Clone + std::fmt::Debug + PartialEq {
     /// When the event cannot be written as JSON.
     fn to_data(&self) -> Result<serde_json::Value, serde_json::Error>;
 
-    /// Reads an event; `None` for a type that this aggregate does not know.
+    /// Reads data of the current version; `None` for a type that this aggregate does not know.
+    /// What is stored is read with [`crate::upcaster::decode`], which lifts older versions first.
     ///
     /// # Errors
     /// When the data lacks what the type needs.
@@ -23,6 +25,13 @@ pub trait Event: Clone + std::fmt::Debug + PartialEq {
         event_type: &str,
         data: &serde_json::Value,
     ) -> Result<Option<Self>, serde_json::Error>;
+
+    /// What lifts older versions of these types to the current one: a type has one version more
+    /// than it has upcasters.
+    #[must_use]
+    fn upcasters() -> &'static [Upcaster] {
+        &[]
+    }
 }
 
 /// An aggregate's decisions, as a pure and total pair of functions.

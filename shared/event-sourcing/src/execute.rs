@@ -6,11 +6,14 @@ use crate::envelope::Envelope;
 use crate::ids::event_id;
 use crate::retry::{FullJitter, Retry, Retryable};
 use crate::store::{AppendError, AppendWith, EventStore, ReadError};
+use crate::upcaster::written_version;
 use backon::BackoffBuilder;
 use jiff::{SignedDuration, Timestamp};
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::Future;
+
+pub use crate::upcaster::{Unreadable, decode, decode_optional};
 
 /// What a command comes from: the new events carry it.
 #[derive(Debug, Clone)]
@@ -68,6 +71,7 @@ impl Cause {
                 let id = event_id(stream, &self.seed, self.purpose, index);
                 let mut envelope =
                     Envelope::new(&id, event.event_type(), self.now, event.to_data()?);
+                envelope.schema_version = written_version::<E>(event.event_type());
                 envelope.causation_id = Some(self.id.clone());
                 envelope.correlation_id.clone_from(&self.correlation_id);
                 envelope.traceparent.clone_from(&self.traceparent);
@@ -195,39 +199,6 @@ pub struct Loaded<S> {
     pub history: Vec<Envelope>,
 }
 
-/// A stored event that is not one of its aggregate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("event {event_id} ({event_type}) is not one of this aggregate: {reason}")]
-pub struct Unreadable {
-    /// Which event.
-    pub event_id: String,
-    /// Its type.
-    pub event_type: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl Retryable for Unreadable {
-    fn retry(&self) -> Retry {
-        Retry::Never
-    }
-}
-
-/// The aggregate's event in an envelope.
-///
-/// # Errors
-/// [`Unreadable`] for an event that the aggregate does not know.
-pub fn decode<E: Event>(envelope: &Envelope) -> Result<E, Unreadable> {
-    let unreadable = |reason: String| Unreadable {
-        event_id: envelope.event_id.clone(),
-        event_type: envelope.event_type.clone(),
-        reason,
-    };
-    E::from_data(&envelope.event_type, &envelope.data)
-        .map_err(|error| unreadable(error.to_string()))?
-        .ok_or_else(|| unreadable("unknown event type".into()))
-}
-
 /// Folds recorded events.
 ///
 /// # Errors
@@ -265,13 +236,28 @@ pub async fn execute<D: Decider>(
     command: &D::Command,
     cause: &Cause,
 ) -> Result<Executed<D::State>, ExecuteError<D::Rejection>> {
-    run::<D, Infallible, _>(
-        store,
+    execute_loading::<D>(store, stream, start, command, cause, async || {
+        load::<D, _>(store, stream).await
+    })
+    .await
+}
+
+/// [`execute`], with another way of loading the stream.
+pub(crate) async fn execute_loading<D: Decider>(
+    store: &impl EventStore,
+    stream: &str,
+    start: Start<D::State>,
+    command: &D::Command,
+    cause: &Cause,
+    load: impl AsyncFn() -> Result<Loaded<D::State>, ExecuteError<D::Rejection>>,
+) -> Result<Executed<D::State>, ExecuteError<D::Rejection>> {
+    run::<D, Infallible>(
         stream,
         start,
         command,
         cause,
-        |_, head, events| async move { store.append(stream, &head, events).await },
+        load,
+        async |_, head, events| store.append(stream, head, events).await,
     )
     .await
 }
@@ -294,33 +280,28 @@ where
     S: AppendWith<M>,
     M: Send + Sync,
 {
-    run::<D, S::Refusal, _>(
-        store,
+    run::<D, S::Refusal>(
         stream,
         start,
         command,
         cause,
-        |state, head, events| {
+        async || load::<D, _>(store, stream).await,
+        async |state, head, events| {
             let moves = moves(state);
-            async move { store.append_with(stream, &head, events, &moves).await }
+            store.append_with(stream, head, events, &moves).await
         },
     )
     .await
 }
 
-async fn run<D, R, F>(
-    store: &impl EventStore,
+async fn run<D: Decider, R: Debug + 'static>(
     stream: &str,
     start: Start<D::State>,
     command: &D::Command,
     cause: &Cause,
-    append: impl Fn(&D::State, Head, Vec<Envelope>) -> F,
-) -> Result<Executed<D::State>, ExecuteError<D::Rejection, R>>
-where
-    D: Decider,
-    R: Debug + 'static,
-    F: Future<Output = Result<Vec<Envelope>, AppendError<R>>>,
-{
+    load: impl AsyncFn() -> Result<Loaded<D::State>, ExecuteError<D::Rejection, R>>,
+    append: impl AsyncFn(&D::State, &Head, Vec<Envelope>) -> Result<Vec<Envelope>, AppendError<R>>,
+) -> Result<Executed<D::State>, ExecuteError<D::Rejection, R>> {
     let required = match start {
         Start::At(version) => Some(version),
         Start::Load | Start::From { .. } => None,
@@ -328,7 +309,7 @@ where
     let (mut state, mut head) = match start {
         Start::From { state, head } => (state, head),
         Start::Load | Start::At(_) => {
-            let loaded = load::<D, R>(store, stream).await?;
+            let loaded = load().await?;
             (loaded.state, loaded.head)
         }
     };
@@ -352,7 +333,7 @@ where
             .envelopes(stream, &decided)
             .map_err(|error| ExecuteError::Append(AppendError::Malformed(error.to_string())))?;
         let first_id = envelopes.first().map(|first| first.event_id.clone());
-        match append(&state, head.clone(), envelopes).await {
+        match append(&state, &head, envelopes).await {
             Ok(events) => {
                 return Ok(Executed {
                     version: head.version + events.len() as u64,
@@ -377,7 +358,7 @@ where
                     return Err(ExecuteError::Append(error));
                 };
                 if error.retry() == Retry::AfterReload {
-                    let loaded = load::<D, R>(store, stream).await?;
+                    let loaded = load().await?;
                     (state, head) = (loaded.state, loaded.head);
                 } else {
                     tokio::time::sleep(wait).await;

@@ -3,6 +3,8 @@
 use crate::chain::{self, Head};
 use crate::envelope::Envelope;
 use crate::publisher::{EventPublisher, PublishError};
+#[cfg(feature = "runtime")]
+use crate::snapshot::{Snapshot, SnapshotError, SnapshotStore};
 use crate::store::{AppendError, AppendWith, EventStore, ReadError};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -135,6 +137,31 @@ impl<M: Sync, C: Companion<M>> AppendWith<M> for InMemoryEventStore<C> {
         self.append_if(stream, head, events, |events| {
             self.companion().apply(moves, events)
         })
+    }
+}
+
+/// Snapshots in memory.
+#[cfg(feature = "runtime")]
+#[derive(Debug, Default)]
+pub struct InMemorySnapshots {
+    kept: Mutex<BTreeMap<String, Snapshot>>,
+}
+
+#[cfg(feature = "runtime")]
+impl SnapshotStore for InMemorySnapshots {
+    async fn snapshot(&self, stream: &str) -> Result<Option<Snapshot>, ReadError> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(kept.get(stream).cloned())
+    }
+
+    async fn keep(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let rank = |snapshot: &Snapshot| (snapshot.fold, snapshot.head.version);
+        let older = |there: &Snapshot| rank(there) < rank(snapshot);
+        if kept.get(&snapshot.stream).is_none_or(older) {
+            kept.insert(snapshot.stream.clone(), snapshot.clone());
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! sealed.
 
 use crate::decider::{Decider, Event};
+use crate::snapshot::Snapshotable;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -97,4 +98,31 @@ impl Decider for Jar {
             JarEvent::Sealed => Self::Sealed { sweets },
         }
     }
+}
+
+impl Snapshotable for Jar {
+    const FOLD: u32 = 1;
+
+    fn to_snapshot(state: &Self) -> Result<Value, serde_json::Error> {
+        Ok(match state {
+            Self::Missing => Value::Null,
+            Self::Open { sweets } => json!({"sweets": sweets, "sealed": false}),
+            Self::Sealed { sweets } => json!({"sweets": sweets, "sealed": true}),
+        })
+    }
+
+    fn from_snapshot(kept: Value) -> Result<Self, serde_json::Error> {
+        let jar: Option<KeptJar> = serde_json::from_value(kept)?;
+        Ok(match jar {
+            None => Self::Missing,
+            Some(KeptJar { sweets, sealed }) if sealed => Self::Sealed { sweets },
+            Some(KeptJar { sweets, .. }) => Self::Open { sweets },
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct KeptJar {
+    sweets: u64,
+    sealed: bool,
 }

@@ -4,11 +4,12 @@ use crate::ids::{OrderId, Sku, UserId};
 use crate::inventory::{Shortage, StockChange, StockReason};
 use crate::money::{Amount, Currency};
 use crate::payment::{PaymentId, PaymentMethod};
-use event_sourcing::decider::Event;
+use crate::stored_events::stored_events;
 use serde::{Deserialize, Serialize};
 
 /// How to reach the customer about this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Contact {
     /// E-mail address.
     pub email: String,
@@ -16,6 +17,7 @@ pub struct Contact {
 
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderLine {
     /// What is bought.
@@ -28,6 +30,7 @@ pub struct OrderLine {
 
 /// What every event of an order repeats, so that a consumer can act on the event alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Terms {
     /// Which order.
@@ -60,6 +63,7 @@ impl Terms {
 
 /// Why an order was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
     /// The customer, or somebody for them, asked for it.
@@ -89,6 +93,7 @@ pub enum OrderEvent {
 
 /// Data of `OrderPlaced`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderPlaced {
     /// Who pays how much.
     #[serde(flatten)]
@@ -100,6 +105,7 @@ pub struct OrderPlaced {
 
 /// Data of `InventoryUpdated` on an order's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InventoryUpdated {
     /// Who pays how much.
     #[serde(flatten)]
@@ -113,6 +119,7 @@ pub struct InventoryUpdated {
 
 /// Data of `InventoryRejected`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InventoryRejected {
     /// Who would have paid how much.
     #[serde(flatten)]
@@ -123,6 +130,7 @@ pub struct InventoryRejected {
 
 /// Data of `PaymentProcessed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentProcessed {
     /// Who paid how much.
@@ -135,6 +143,7 @@ pub struct PaymentProcessed {
 
 /// Data of `PaymentFailed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PaymentFailed {
     /// Who should have paid how much.
     #[serde(flatten)]
@@ -145,6 +154,7 @@ pub struct PaymentFailed {
 
 /// Data of `PaymentRefunded`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
     /// Who got how much back.
@@ -156,6 +166,7 @@ pub struct PaymentRefunded {
 
 /// Data of `OrderCancelled`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OrderCancelled {
     /// Whose order over how much.
     #[serde(flatten)]
@@ -180,44 +191,13 @@ impl OrderEvent {
     }
 }
 
-impl Event for OrderEvent {
-    fn event_type(&self) -> &'static str {
-        match self {
-            Self::Placed(_) => "OrderPlaced",
-            Self::InventoryUpdated(_) => "InventoryUpdated",
-            Self::InventoryRejected(_) => "InventoryRejected",
-            Self::PaymentProcessed(_) => "PaymentProcessed",
-            Self::PaymentFailed(_) => "PaymentFailed",
-            Self::PaymentRefunded(_) => "PaymentRefunded",
-            Self::Cancelled(_) => "OrderCancelled",
-        }
-    }
-
-    fn to_data(&self) -> Result<serde_json::Value, serde_json::Error> {
-        match self {
-            Self::Placed(event) => serde_json::to_value(event),
-            Self::InventoryUpdated(event) => serde_json::to_value(event),
-            Self::InventoryRejected(event) => serde_json::to_value(event),
-            Self::PaymentProcessed(event) => serde_json::to_value(event),
-            Self::PaymentFailed(event) => serde_json::to_value(event),
-            Self::PaymentRefunded(event) => serde_json::to_value(event),
-            Self::Cancelled(event) => serde_json::to_value(event),
-        }
-    }
-
-    fn from_data(
-        event_type: &str,
-        data: &serde_json::Value,
-    ) -> Result<Option<Self>, serde_json::Error> {
-        Ok(Some(match event_type {
-            "OrderPlaced" => Self::Placed(OrderPlaced::deserialize(data)?),
-            "InventoryUpdated" => Self::InventoryUpdated(InventoryUpdated::deserialize(data)?),
-            "InventoryRejected" => Self::InventoryRejected(InventoryRejected::deserialize(data)?),
-            "PaymentProcessed" => Self::PaymentProcessed(PaymentProcessed::deserialize(data)?),
-            "PaymentFailed" => Self::PaymentFailed(PaymentFailed::deserialize(data)?),
-            "PaymentRefunded" => Self::PaymentRefunded(PaymentRefunded::deserialize(data)?),
-            "OrderCancelled" => Self::Cancelled(OrderCancelled::deserialize(data)?),
-            _ => return Ok(None),
-        }))
-    }
+stored_events! {
+    OrderEvent, upcasters: &[];
+    "OrderPlaced" => Placed(OrderPlaced),
+    "InventoryUpdated" => InventoryUpdated(InventoryUpdated),
+    "InventoryRejected" => InventoryRejected(InventoryRejected),
+    "PaymentProcessed" => PaymentProcessed(PaymentProcessed),
+    "PaymentFailed" => PaymentFailed(PaymentFailed),
+    "PaymentRefunded" => PaymentRefunded(PaymentRefunded),
+    "OrderCancelled" => Cancelled(OrderCancelled),
 }
