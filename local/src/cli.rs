@@ -51,19 +51,26 @@ pub enum Command {
     /// Place the sample orders, wait until quiet, and compare the outcomes with what is expected
     ///
     /// Prints each order's timeline and a table of outcomes. Exits with 0 only if every order came
-    /// to what its sample expects and nothing ended in a dead-letter queue.
+    /// to what its sample expects, nothing ended in a dead-letter queue and every invariant holds.
     Demo(DemoArgs),
     /// Place many orders, and report throughput, latency, cost and invariants
     ///
     /// FILE has one POST /orders body per line (JSON); a line may also have `at`, which is
-    /// ignored; blank lines are skipped. A repeated run places the same orders. Exits with 1 if
-    /// an invariant is broken.
+    /// ignored; blank lines are skipped. A line that the API refuses is counted as refused. A
+    /// repeated run places the same orders. Exits with 1 if an invariant is broken. The first
+    /// Ctrl-C ends the placing, and what was placed is reported; a second one ends at once.
     Load(LoadArgs),
     /// Call one function with one event, and print its answer
     ///
     /// In a fresh system, or, with --data-dir, in the one that runs on that folder (or is kept in
     /// it). A function error prints the error document and exits with 1.
     Invoke(InvokeArgs),
+    /// Check that history is as it was appended: every event, linked to the one before
+    ///
+    /// Walks all streams, or one, and names the first event of each that was altered, removed or
+    /// inserted behind the store's back. Reads the system that runs on --data-dir or is kept in
+    /// it, or the one behind --aws-endpoint. Exits with 1 if something was tampered with.
+    Verify(VerifyArgs),
 }
 
 /// What all commands share.
@@ -146,7 +153,7 @@ pub struct LoadArgs {
 /// How to call a function.
 #[derive(Debug, Clone, Args)]
 pub struct InvokeArgs {
-    /// Name of the function, such as place-order
+    /// Name of the function, such as place-order, or its logical id
     pub function: String,
     /// File with one event as JSON; - for standard input
     pub file: PathBuf,
@@ -156,6 +163,23 @@ pub struct InvokeArgs {
     /// The system that runs on this folder, or is kept in it [default: a fresh one]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// What to verify.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// This stream only, such as order-67890
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// The system that runs on this folder, or is kept in it
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Without a folder: the AWS endpoint of a running `cargo local`
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4566")]
+    pub aws_endpoint: String,
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -1,5 +1,7 @@
 //! Nothing here ever reaches AWS: the developer's environment is looked at first.
 
+use std::ffi::OsString;
+
 use crate::error::LocalError;
 
 /// Refuses an environment that points AWS clients anywhere but to this machine. What else it has
@@ -8,13 +10,18 @@ use crate::error::LocalError;
 /// # Errors
 /// [`LocalError::RealAws`] names the variable.
 pub fn refuse_real_aws(
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(), LocalError> {
     for (variable, value) in environment {
+        // What is no text cannot be the name; a value that is none is no address of this machine.
+        let (variable, value) = (variable.to_string_lossy(), value.to_string_lossy());
         let names_an_endpoint =
             variable == "AWS_ENDPOINT_URL" || variable.starts_with("AWS_ENDPOINT_URL_");
         if names_an_endpoint && !value.is_empty() && !is_loopback(&value) {
-            return Err(LocalError::RealAws { variable, value });
+            return Err(LocalError::RealAws {
+                variable: variable.into_owned(),
+                value: value.into_owned(),
+            });
         }
     }
     Ok(())
@@ -43,8 +50,17 @@ pub fn is_loopback(url: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn environment(variable: &str, value: &str) -> Vec<(String, String)> {
-        vec![(variable.to_owned(), value.to_owned())]
+    fn environment(variable: &str, value: &str) -> Vec<(OsString, OsString)> {
+        vec![(variable.into(), value.into())]
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_utf_8_in_the_environment_is_looked_at_like_the_rest() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = || OsString::from_vec(vec![b'a', 0xff]);
+        assert!(refuse_real_aws([(odd(), odd())]).is_ok());
+        assert!(refuse_real_aws([("AWS_ENDPOINT_URL".into(), odd())]).is_err());
     }
 
     #[test]

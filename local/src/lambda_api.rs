@@ -2,7 +2,7 @@
 //! AWS CLI or a test.
 //! <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use axum::middleware::map_response;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,10 @@ use crate::functions::Functions;
 use crate::log_tail::LogTail;
 use crate::server::Server;
 
+/// Every answer says with it which run of a system it is from.
+pub(crate) const INSTANCE_HEADER: &str = "x-orderflow-instance";
+const INSTANCE: HeaderName = HeaderName::from_static(INSTANCE_HEADER);
+
 /// The running API.
 pub(crate) struct LambdaApiServer {
     server: Server,
@@ -35,17 +40,21 @@ struct Shared {
     functions: Functions,
     invoker: AsyncInvoker,
     log_tail: Arc<LogTail>,
-    names: BTreeSet<String>,
+    /// Name of each function by what it can be called.
+    names: BTreeMap<String, String>,
 }
 
 impl LambdaApiServer {
+    /// `names`: name of each function by what it can be called; `instance` is in every answer.
     pub(crate) fn start(
         listener: TcpListener,
         functions: Functions,
         invoker: AsyncInvoker,
         log_tail: Arc<LogTail>,
-        names: BTreeSet<String>,
+        names: BTreeMap<String, String>,
+        instance: &str,
     ) -> Result<Self, LocalError> {
+        let instance = HeaderValue::from_str(instance).ok();
         let shared = Arc::new(Shared {
             functions,
             invoker,
@@ -55,6 +64,11 @@ impl LambdaApiServer {
         let router = Router::new()
             .route("/2015-03-31/functions/{function}/invocations", post(invoke))
             .layer(DefaultBodyLimit::disable())
+            .layer(map_response(move |mut response: Response<Body>| {
+                let headers = response.headers_mut();
+                headers.extend(instance.clone().map(|instance| (INSTANCE, instance)));
+                std::future::ready(response)
+            }))
             .with_state(shared);
         Ok(Self {
             server: Server::start(listener, router)?,
@@ -79,10 +93,10 @@ async fn invoke(
     let named = function.rsplit_once(":function:");
     let name = named.map_or(function.as_str(), |(_, name)| name);
     let name = name.split(':').next().unwrap_or(name);
-    if !shared.names.contains(name) {
+    let Some(name) = shared.names.get(name).map(String::as_str) else {
         let message = format!("Function not found: {name}");
         return refused(404, "ResourceNotFoundException", &message);
-    }
+    };
     let kind = headers
         .get("x-amz-invocation-type")
         .and_then(|kind| kind.to_str().ok());

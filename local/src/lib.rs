@@ -9,8 +9,9 @@
 //!   letters), `schedules`, `mappings` over `table_source` and `queue_source`, `queues`
 //!   (destinations), `journal` (what outlives the process).
 //! - [`steps`], [`subjects`], [`terminal`]: what is told of it, and how it is printed.
-//! - [`store_view`], [`invariants`]: what was stored, and whether it is as it must be.
-//! - [`http_client`]: how it calls itself.
+//! - [`store_view`], [`given_up`], `gateway_log`, [`invariants`]: what was stored, given up and
+//!   charged, and whether it is as it must be.
+//! - [`http_client`]: how it calls itself; [`open_files`]: so that it may do so often at a time.
 
 pub mod bus;
 pub mod cli;
@@ -18,6 +19,8 @@ pub mod commands;
 mod delivery;
 pub mod error;
 pub mod functions;
+mod gateway_log;
+pub mod given_up;
 pub mod guard;
 mod http_api;
 pub mod http_client;
@@ -26,6 +29,7 @@ mod journal;
 mod lambda_api;
 mod log_tail;
 mod mappings;
+pub mod open_files;
 pub mod programs;
 mod queue_source;
 pub mod queues;
@@ -41,5 +45,6 @@ pub mod terminal;
 mod watching;
 
 pub use error::LocalError;
+pub use gateway_log::GatewayMove;
 pub use programs::Programs;
 pub use stack::{Stack, StackOptions};

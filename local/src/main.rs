@@ -2,15 +2,22 @@
 //! each of its functions.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use local::cli::Cli;
-use local::{commands, programs};
+use local::stack::leftovers;
+use local::{commands, open_files, programs};
+
+/// So long may tasks that were left take to end.
+const LEFT_TASKS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(programs::FUNCTION_ARGUMENT) {
+    let mut arguments = std::env::args_os().skip(1);
+    let first = arguments.next();
+    if first.is_some_and(|first| first == programs::FUNCTION_ARGUMENT) {
         let name = arguments.next().unwrap_or_default();
+        let name = name.to_string_lossy();
         return match programs::run(&name) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -20,6 +27,7 @@ fn main() -> ExitCode {
         };
     }
     let cli = Cli::parse();
+    open_files::allow_all();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -27,7 +35,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match commands::run(cli).await {
             Ok(code) => code,
             Err(error) => {
@@ -35,5 +43,11 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-    })
+    });
+    // Whatever was not waited for is dropped here: temporary folders and processes with it.
+    runtime.shutdown_timeout(LEFT_TASKS);
+    if code == ExitCode::from(commands::INTERRUPTED) {
+        leftovers::remove_own();
+    }
+    code
 }

@@ -7,6 +7,8 @@ use aws_endpoint::{ApiError, Endpoint};
 use lambda_host::destination::Destination;
 use serde_json::{Value, json};
 
+use crate::given_up::BatchRange;
+
 /// Longest value of a message attribute that is sent, in bytes: an error text may be long.
 const ATTRIBUTE_BYTES: usize = 1024;
 
@@ -19,6 +21,8 @@ pub struct DeadLetter {
     pub body: String,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
+    /// The stream records that it is about, where it only says which they are.
+    pub records: Vec<Value>,
 }
 
 /// The queues of the stack. Clones are the same.
@@ -102,11 +106,23 @@ impl Queues {
                 queue: queue_name(arn).to_owned(),
                 body: body.to_owned(),
                 attributes: attributes.clone(),
+                records: self.records(body),
             };
             let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
             given_up.push(letter);
         }
         Ok(())
+    }
+
+    /// The records that a stream mapping's message is about. They are in the stream still: its
+    /// reader has not passed them.
+    fn records(&self, body: &str) -> Vec<Value> {
+        let endpoint = self.endpoint.upgrade();
+        let range = BatchRange::of(body);
+        endpoint
+            .zip(range)
+            .and_then(|(endpoint, range)| Some(range.read(&endpoint.stream(&range.table)?)))
+            .unwrap_or_default()
     }
 
     /// What deliveries gave up so far, where that is remembered.

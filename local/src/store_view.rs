@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_endpoint::{ApiError, Endpoint};
-use domain::decider::Event as _;
 use domain::order::OrderEvent;
 use domain::order_summary::OrderSummary;
 use event_sourcing::envelope::Envelope;
+use event_sourcing::upcaster::decode_optional;
 use serde_json::{Map, Number, Value, json};
 
 use crate::error::LocalError;
@@ -181,7 +181,7 @@ impl StoreView {
 pub fn decoded(events: &[Envelope]) -> Option<Vec<(OrderEvent, &Envelope)>> {
     let mut decoded = Vec::with_capacity(events.len());
     for envelope in events {
-        if let Some(event) = OrderEvent::from_data(&envelope.event_type, &envelope.data).ok()? {
+        if let Some(event) = decode_optional::<OrderEvent>(envelope).ok()? {
             decoded.push((event, envelope));
         }
     }

@@ -1,8 +1,9 @@
 //! The template: found, read, and refused where it asks for what is not done here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sam_template::{Context, MappingSource, RuleTarget, Stack, Target};
+use sam_template::{Context, Function, HttpApi, MappingSource, Route, RuleTarget, Stack, Target};
 
 use crate::error::LocalError;
 
@@ -33,6 +34,20 @@ pub fn read(path: &Path, context: &Context) -> Result<Stack, LocalError> {
     })?;
     refuse_undriven(&stack)?;
     Ok(stack)
+}
+
+/// Name of each function by what it can be called: its name, its logical id, its program. A name
+/// goes before another function's program.
+#[must_use]
+pub fn function_names(stack: &Stack) -> BTreeMap<String, String> {
+    let by = |called: fn(&Function) -> &String| {
+        let functions = stack.functions.iter();
+        functions.map(move |one| (called(one).clone(), one.name.clone()))
+    };
+    by(|one| &one.binary)
+        .chain(by(|one| &one.logical_id))
+        .chain(by(|one| &one.name))
+        .collect()
 }
 
 /// What the template language knows and the local run does not do.
@@ -67,14 +82,17 @@ fn refuse_undriven(stack: &Stack) -> Result<(), LocalError> {
             );
         }
     }
+    if let Some(table) = stack.tables.iter().find(|one| one.ttl_attribute.is_some()) {
+        let problem = "has a TimeToLiveSpecification, and the local run deletes nothing by its age";
+        return refuse(&table.logical_id, problem.to_owned());
+    }
+    if let Some((resource, property)) = stack.acting.first() {
+        let problem = format!("has a {property}, which the local run does not act on");
+        return refuse(resource, problem);
+    }
     for api in &stack.apis {
-        if api.cors.is_some() {
-            let problem = "has a CorsConfiguration, which the local run does not answer";
-            return refuse(&api.logical_id, problem.to_owned());
-        }
-        if api.auth.is_some() {
-            let problem = "has Auth, and the local run has no authorizers";
-            return refuse(&api.logical_id, problem.to_owned());
+        if let Some(problem) = undriven_of_api(api, &stack.routes) {
+            return refuse(&api.logical_id, problem);
         }
     }
     if let Some(route) = stack.routes.iter().find(|route| route.auth.is_some()) {
@@ -96,6 +114,27 @@ fn refuse_undriven(stack: &Stack) -> Result<(), LocalError> {
         return refuse(&queue.logical_id, problem.to_owned());
     }
     Ok(())
+}
+
+fn undriven_of_api(api: &HttpApi, routes: &[Route]) -> Option<String> {
+    if api.cors.is_some() {
+        return Some("has a CorsConfiguration, which the local run does not answer".to_owned());
+    }
+    if api.auth.is_some() {
+        return Some("has Auth, and the local run has no authorizers".to_owned());
+    }
+    if api.stage_variables.is_some() {
+        return Some("has StageVariables, which the local run does not pass on".to_owned());
+    }
+    let mut keys = api.route_throttles.keys();
+    let is_route = |key: &String| {
+        let mut own = routes.iter().filter(|route| route.api == api.logical_id);
+        own.any(|route| route.key() == *key)
+    };
+    let stray = keys.find(|key| !is_route(key))?;
+    Some(format!(
+        "has RouteSettings for {stray}, which is none of its routes"
+    ))
 }
 
 fn refuse_targets(owner: &str, targets: &[RuleTarget]) -> Result<(), LocalError> {
@@ -168,5 +207,72 @@ mod tests {
         );
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("`Api` has Auth"), "{message}");
+    }
+
+    #[track_caller]
+    fn assert_refused(resource: &str, problem: &str) {
+        let message = read_text(&format!("Resources:\n{resource}"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(problem), "{message}");
+    }
+
+    #[test]
+    fn what_would_be_deleted_sent_on_or_passed_on_is_refused_by_name() {
+        assert_refused(
+            "  Carts:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      TimeToLiveSpecification: {AttributeName: expires, Enabled: true}
+",
+            "`Carts` has a TimeToLiveSpecification",
+        );
+        assert_refused(
+            "  Alarms:
+    Type: AWS::SNS::Topic
+    Properties: {Subscription: [{Protocol: email, Endpoint: a@example.com}]}
+",
+            "`Alarms` has a Subscription",
+        );
+        assert_refused(
+            "  Files:
+    Type: AWS::S3::Bucket
+    Properties: {NotificationConfiguration: {EventBridgeConfiguration: {}}}
+",
+            "`Files` has a NotificationConfiguration",
+        );
+        assert_refused(
+            "  Api: {Type: AWS::Serverless::HttpApi, Properties: {StageVariables: {a: b}}}
+",
+            "`Api` has StageVariables",
+        );
+    }
+
+    #[test]
+    fn settings_of_a_route_must_be_known_and_of_a_route_that_there_is() {
+        assert_refused(
+            "  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: {RouteSettings: {'GET /carts': {ThrottlingRateLimit: 1}}}
+",
+            "`Api` has RouteSettings for GET /carts",
+        );
+        assert_refused(
+            "  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: {RouteSettings: {'GET /carts': {ThrotlingRateLimit: 1}}}
+",
+            "ThrottlingRateLimit",
+        );
+        assert_refused(
+            "  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: {DefaultRouteSettings: {ThrottlingRateLimit: -1}}
+",
+            "must be a number of 0 or more",
+        );
     }
 }

@@ -167,7 +167,8 @@ impl StepSink for Printer {
 
 impl LogSink for Printer {
     fn line(&self, line: &LogLine<'_>) {
-        let text = format!("              {:<18} | {}", line.function, line.text);
+        let said = printable(line.text);
+        let text = format!("              {:<18} | {said}", line.function);
         Self::line(self, self.palette.dim(&text));
     }
 }
@@ -176,8 +177,9 @@ impl LogSink for Printer {
 #[must_use]
 pub fn step_line(step: &Step, now: Timestamp, palette: Palette) -> String {
     let time = now.strftime("%H:%M:%S%.3f").to_string();
-    let stream = short_ids(&step.stream);
-    let event = short_ids(&step.event);
+    let stream = short_ids(&printable(&step.stream));
+    let event = short_ids(&printable(&step.event));
+    let note = printable(&step.note);
     let duration = step.duration.map(milliseconds).unwrap_or_default();
     let memory = step.memory.map(megabytes).unwrap_or_default();
     let line = format!(
@@ -186,22 +188,38 @@ pub fn step_line(step: &Step, now: Timestamp, palette: Palette) -> String {
         step.function
     );
     let word = step.kind.word();
-    let said = [word, &step.note]
-        .iter()
-        .filter(|part| !part.is_empty())
-        .fold(String::new(), |mut said, part| {
+    let said = [word, &note].iter().filter(|part| !part.is_empty()).fold(
+        String::new(),
+        |mut said, part| {
             if !said.is_empty() {
                 said.push(' ');
             }
             said.push_str(part);
             said
-        });
+        },
+    );
     let said = match step.kind {
         StepKind::Done => palette.dim(&said),
         StepKind::Retried => palette.warn(&said),
         StepKind::Failed | StepKind::DeadLetter | StepKind::Lost => palette.bad(&said),
     };
     format!("{line}  {said}").trim_end().to_owned()
+}
+
+/// The text without what a terminal would act on: control characters, and those that turn the
+/// direction of writing or begin a line, are written as escapes.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().fold(String::new(), |mut printable, one| {
+        match one {
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                printable.extend(one.escape_unicode());
+            }
+            control if control.is_control() => printable.extend(control.escape_default()),
+            plain => printable.push(plain),
+        }
+        printable
+    })
 }
 
 /// `24 MB`.
@@ -271,6 +289,16 @@ mod tests {
             failed.ends_with("4.1 ms   24 MB  FAILED transient: x"),
             "{failed}"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_written_as_an_escape() {
+        let mut odd = step(StepKind::Failed, "no\n\u{1b}[2Jsuch");
+        odd.stream = "order-\r\u{202e}1".to_owned();
+        let line = step_line(&odd, Timestamp::UNIX_EPOCH, Palette::PLAIN);
+        assert!(line.contains(r"order-\r\u{202e}1"), "{line}");
+        assert!(line.ends_with(r"FAILED no\n\u{1b}[2Jsuch"), "{line}");
+        assert_eq!(printable("żółw 🐢"), "żółw 🐢");
     }
 
     #[test]

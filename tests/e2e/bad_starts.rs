@@ -72,3 +72,21 @@ fn an_unknown_function_is_refused_with_the_names_that_there_are() {
         &["place-ordr", "place-order", "notify-user"],
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_utf_8_in_arguments_and_environment_is_no_panic() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let odd = std::ffi::OsStr::from_bytes(b"od\xffd");
+    let event = "events/notify-user-plain.json";
+    let run = command(&["invoke", "notify-user", event])
+        .env(odd, odd)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}");
+    let refused = command(&[]).arg(odd).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("Usage"), "{said}");
+}

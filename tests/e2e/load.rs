@@ -1,10 +1,12 @@
 //! `load`: what many orders took, and that they kept the invariants.
 
 use std::fmt::Write as _;
+use std::process::Stdio;
 
+use local::invariants::{NO_LOST_ORDER, ONE_CHARGE};
 use serde_json::{Value, json};
 
-use crate::system::{changed_template, run};
+use crate::system::{changed_template, command, run};
 
 fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -16,6 +18,13 @@ fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), report, errors)
+}
+
+/// What the report says of an invariant.
+fn detail<'r>(report: &'r Value, name: &str) -> &'r str {
+    let invariants = report["invariants"].as_array().unwrap();
+    let found = invariants.iter().find(|one| one["name"] == name);
+    found.unwrap()["detail"].as_str().unwrap()
 }
 
 fn lines(count: u64) -> String {
@@ -117,4 +126,65 @@ fn a_malformed_line_is_named_before_anything_starts() {
     let (code, _, errors) = load("{\"userId\": \"a\"}\n{oops\n", &[]);
     assert_eq!(code, Some(1));
     assert!(errors.contains("line 2"), "{errors}");
+}
+
+#[test]
+fn odd_lines_are_posted_and_refused_and_need_no_stock() {
+    let mut orders = lines(2);
+    for (currency, sku, quantity, price) in [
+        ("usd", "tea", "1", "1"),
+        ("USD", "", "1", "1"),
+        ("USD", "tea", "9007199254740991", "1"),
+        ("USD", "tea", "1", "-1"),
+    ] {
+        writeln!(
+            orders,
+            r#"{{"userId":"u","currency":"{currency}","items":[{{"sku":"{sku}","quantity":{quantity},"unitPrice":{price}}}]}}"#
+        )
+        .unwrap();
+    }
+    let (code, report, errors) = load(&orders, &[]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    assert_eq!(report["outcomes"]["confirmed"], 2);
+    assert_eq!(report["outcomes"]["refused_400"], 4);
+}
+
+#[test]
+fn the_charges_of_the_gateway_are_held_against_the_events() {
+    let (code, report, errors) = load(&lines(10), &[]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    assert_eq!(
+        detail(&report, ONE_CHARGE),
+        "10 charges, 0 refunds, as the gateway has them"
+    );
+}
+
+/// The gateway never tells what became of the charge: the order stands still, visibly.
+#[test]
+fn an_order_whose_payment_is_parked_is_not_lost() {
+    let order = json!({"userId": "u", "currency": "USD", "payment": {"token": "tok_timeout"},
+        "items": [{"sku": "sku-0", "quantity": 1, "unitPrice": 2.25}]});
+    let (code, report, errors) = load(&format!("{}{order}\n", lines(1)), &["--retry-delay", "10"]);
+    assert_eq!(code, Some(0), "{report}\n{errors}");
+    assert_eq!(report["outcomes"]["confirmed"], 1);
+    assert_eq!(report["outcomes"]["pending"], 1);
+    assert_eq!(detail(&report, NO_LOST_ORDER), "1 orders ended, 1 parked");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_failure_of_the_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.jsonl");
+    std::fs::write(&path, lines(2)).unwrap();
+    let mut child = command(&["load", path.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
 }

@@ -54,6 +54,25 @@ async fn an_order_can_be_read_as_it_is_and_as_it_was() {
     let tail = system.get(&path("/events?from=3")).await.json();
     assert_eq!(tail["events"].as_array().unwrap().len(), 1);
 
+    let diff = system.get(&path("/diff?from=2&to=3")).await.json();
+    assert_eq!(
+        (diff["from"].clone(), diff["to"].clone()),
+        (json!(2), json!(3))
+    );
+    let paid = &diff["events"][0];
+    assert_eq!(paid["causationId"], events[1]["eventId"]);
+    let changes = json!([{"field": "status", "from": "reserved", "to": "confirmed"}]);
+    assert_eq!(paid["changes"], changes);
+    let all = system.get(&path("/diff")).await.json();
+    assert_eq!(all["events"].as_array().unwrap().len(), 3);
+    let since = system.get(&path(&format!("/diff?from={placed_at}"))).await;
+    assert_eq!(since.json()["to"], 3);
+    let wrong = system.get(&path("/diff?to=soon")).await;
+    assert_eq!(
+        (wrong.status, wrong.json()["field"].clone()),
+        (400, json!("to"))
+    );
+
     for (query, status, field) in [
         ("?version=0", 400, "version"),
         ("?version=x", 400, "version"),
@@ -71,6 +90,7 @@ async fn an_order_can_be_read_as_it_is_and_as_it_was() {
         "/orders/nobody",
         "/orders/nobody/events",
         "/orders/nobody?version=1",
+        "/orders/nobody/diff",
     ] {
         let answer = system.get(path).await;
         assert_eq!(
@@ -121,6 +141,7 @@ async fn a_users_orders_come_in_pages_the_newest_first() {
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("cursor=!", "cursor"),
+        ("minVersion=3", "minVersion"),
     ] {
         let answer = system.get(&format!("/users/abc123/orders?{query}")).await;
         assert_eq!(
@@ -198,4 +219,33 @@ async fn names_with_odd_characters_are_names() {
         .get("/inventory/%C5%BC%C3%B3%C5%82ty%2Ftea%201%25")
         .await;
     assert_eq!(stock.json()["available"], 3, "{}", stock.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_shows_what_its_reader_has_just_written() {
+    let system = System::start(&[]);
+    system.stock("tea", 100, "1").await;
+    let list = async |query: &str| system.get(&format!("/users/abc123/orders?{query}")).await;
+    for number in 0..5 {
+        let key = format!("k{number}");
+        let id = system.place(&key, &order("abc123", "tea", 1, "1")).await;
+        let page = list(&format!("minVersion={id}@1")).await.json();
+        assert_eq!(page["orders"][0]["orderId"], id.as_str(), "{page}");
+
+        let cancelled = system
+            .request("POST", &format!("/orders/{id}/cancel"), &[], "")
+            .await
+            .json();
+        let version = cancelled["version"].as_u64().unwrap();
+        let page = list(&format!("limit=1&minVersion={id}@{version}"))
+            .await
+            .json();
+        assert_eq!(page["orders"][0]["status"], "cancelled", "{page}");
+    }
+    let others = system.place("k", &order("somebody", "tea", 1, "1")).await;
+    for (token, status) in [(format!("{others}@1"), 404), ("nobody@1".into(), 404)] {
+        let answer = list(&format!("minVersion={token}")).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(answer.json()["field"], "minVersion");
+    }
 }

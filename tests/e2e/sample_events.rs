@@ -29,6 +29,7 @@ async fn every_sample_event_passes_through_its_function() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "asyncapi")
         .collect();
     for (name, expected) in [
         // Nothing is stored yet.
@@ -54,6 +55,7 @@ async fn every_sample_event_passes_through_its_function() {
         ("query-orders", status(200)),
         ("query-orders-as-of", status(200)),
         ("query-orders-events", status(200)),
+        ("query-orders-diff", status(200)),
         ("query-orders-of-user", status(200)),
         ("project-orders", taken.clone()),
         ("cancel-order", status(202)),

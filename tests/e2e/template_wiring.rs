@@ -81,3 +81,21 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
         json!(["shop-EventStore", "shop-Orders", "shop-Stock"])
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_beyond_the_throttle_of_the_api_are_told_to_come_later() {
+    let (_folder, path) = changed_template(|template| {
+        template.replace(
+            "ThrottlingBurstLimit: 500, ThrottlingRateLimit: 1000",
+            "ThrottlingBurstLimit: 2, ThrottlingRateLimit: 0.001",
+        )
+    });
+    let system = System::start(&["--template", &path]);
+    for _ in 0..2 {
+        assert_eq!(system.get("/inventory/tea").await.status, 404);
+    }
+    let refused = system.get("/inventory/tea").await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.json(), json!({"message": "Too Many Requests"}));
+    assert_eq!(system.get("/orders/1").await.status, 404, "another route");
+}

@@ -162,8 +162,20 @@ impl Function {
                 break invocation;
             }
         };
+        if self.was_ended_by_the_host(&invocation.outcome) {
+            return Err(InvokeError::ShuttingDown);
+        }
         lock(&self.stats).add(&invocation, self.spec.memory_mb);
         Ok(invocation)
+    }
+
+    /// Whether the process ended with the host: no failure of the function, no attempt.
+    fn was_ended_by_the_host(&self, outcome: &Outcome) -> bool {
+        self.context.closing.load(Ordering::Acquire)
+            && matches!(
+                outcome,
+                Outcome::Crashed { .. } | Outcome::InitFailed { .. }
+            )
     }
 
     /// Runs the event on a process; nothing when it ended before it took the event.

@@ -199,7 +199,8 @@ pub enum InvokeError {
         #[source]
         source: std::io::Error,
     },
-    /// The host is shutting down. Start another host.
+    /// The host is shutting down, and may have ended the function in the middle of the event: it
+    /// counts as not tried. Start another host.
     #[error("the host is shutting down")]
     ShuttingDown,
 }
@@ -245,8 +246,8 @@ pub trait Invoke: Send + Sync + 'static {
     /// is dropped.
     ///
     /// # Errors
-    /// [`InvokeError`] when the event did not reach the function; a failing function is an
-    /// [`Outcome`].
+    /// [`InvokeError`] when the event did not reach the function, or the host ended both; a
+    /// failing function is an [`Outcome`].
     fn invoke(
         &self,
         request: InvokeRequest,

@@ -1,5 +1,6 @@
 //! `AWS::Serverless::HttpApi` and the `HttpApi` events of functions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,6 +23,67 @@ pub struct HttpApi {
     pub cors: Option<Value>,
     /// `Auth`, resolved, as written. The local run has no authorizers.
     pub auth: Option<Value>,
+    /// `StageVariables`, resolved, as written.
+    pub stage_variables: Option<Value>,
+    /// `DefaultRouteSettings`: the throttle of every route that has none of its own.
+    pub default_throttle: Option<Throttle>,
+    /// `RouteSettings`: the throttles of single routes, by route key.
+    pub route_throttles: BTreeMap<String, Throttle>,
+}
+
+impl HttpApi {
+    /// The throttle of one of its routes.
+    #[must_use]
+    pub fn throttle_of(&self, route: &Route) -> Option<Throttle> {
+        route
+            .throttle
+            .or_else(|| self.route_throttles.get(&route.key()).copied())
+            .or(self.default_throttle)
+    }
+}
+
+/// How many requests a route takes: a bucket of `burst` tokens, filled at `rate`.
+///
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html>
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Throttle {
+    /// `ThrottlingRateLimit`, requests per second; the account's 10,000 if not said.
+    pub rate: f64,
+    /// `ThrottlingBurstLimit`, requests; the account's 5,000 if not said.
+    pub burst: u32,
+}
+
+impl Throttle {
+    /// What an account has in a region.
+    const ACCOUNT: Self = Self {
+        rate: 10_000.0,
+        burst: 5_000,
+    };
+
+    /// Reads route settings; none where they do not throttle.
+    fn read(mut settings: Properties<'_>) -> Result<Option<Self>, TemplateError> {
+        settings.without_local_effect(&[
+            "DataTraceEnabled",
+            "DetailedMetricsEnabled",
+            "LoggingLevel",
+        ]);
+        let rate = settings.number("ThrottlingRateLimit")?;
+        let burst = settings.unsigned("ThrottlingBurstLimit", (0, u32::MAX))?;
+        settings.finish()?;
+        Ok((rate.is_some() || burst.is_some()).then_some(Self {
+            rate: rate.unwrap_or(Self::ACCOUNT.rate),
+            burst: burst.unwrap_or(Self::ACCOUNT.burst),
+        }))
+    }
+
+    /// Reads the settings under this name.
+    fn under(
+        properties: &mut Properties<'_>,
+        name: &'static str,
+    ) -> Result<Option<Self>, TemplateError> {
+        let settings = properties.map(name)?;
+        Ok(settings.map(Self::read).transpose()?.flatten())
+    }
 }
 
 pub(crate) fn read(
@@ -31,17 +93,20 @@ pub(crate) fn read(
 ) -> Result<HttpApi, TemplateError> {
     properties.without_local_effect(&[
         "AccessLogSettings",
-        "DefaultRouteSettings",
         "Description",
         "DisableExecuteApiEndpoint",
         "Domain",
         "FailOnWarnings",
         "Name",
         "PropagateTags",
-        "RouteSettings",
-        "StageVariables",
         "Tags",
     ]);
+    let mut route_throttles = BTreeMap::new();
+    for (key, settings) in properties.named_maps("RouteSettings")? {
+        if let Some(throttle) = Throttle::read(settings)? {
+            route_throttles.insert(key.to_owned(), throttle);
+        }
+    }
     Ok(HttpApi {
         logical_id: declaration.logical_id.clone(),
         id: resolver.physical_name(declaration)?,
@@ -50,6 +115,9 @@ pub(crate) fn read(
             .unwrap_or_else(|| "$default".to_owned()),
         cors: properties.json("CorsConfiguration"),
         auth: properties.json("Auth"),
+        stage_variables: properties.json("StageVariables"),
+        default_throttle: Throttle::under(properties, "DefaultRouteSettings")?,
+        route_throttles,
     })
 }
 
@@ -59,7 +127,7 @@ pub(crate) fn route(
     function: &str,
     event: &mut Properties<'_>,
 ) -> Result<Route, TemplateError> {
-    event.without_local_effect(&["RouteSettings"]);
+    let throttle = Throttle::under(event, "RouteSettings")?;
     let mut api = "ServerlessHttpApi".to_owned();
     if let Some(id) = event.text("ApiId")? {
         let owner = resolver.owner_of_type(&id, "AWS::Serverless::HttpApi")?;
@@ -106,5 +174,6 @@ pub(crate) fn route(
         function: function.to_owned(),
         timeout: Duration::from_millis(u64::from(timeout.unwrap_or(30_000))),
         auth: event.json("Auth"),
+        throttle,
     })
 }

@@ -196,6 +196,18 @@ const OTHER: [(&str, &[&str]); 15] = [
     ),
 ];
 
+/// Properties by which such a resource does act: it sends what it gets on to somebody.
+const ACTING: [(&str, &str); 2] = [
+    ("AWS::SNS::Topic", "Subscription"),
+    ("AWS::S3::Bucket", "NotificationConfiguration"),
+];
+
+/// The properties of a type that is kept as "other" that make it act nevertheless.
+pub(crate) fn acting(type_name: &str) -> impl Iterator<Item = &'static str> {
+    let of_type = ACTING.iter().filter(move |(name, _)| *name == type_name);
+    of_type.map(|(_, property)| *property)
+}
+
 /// The top-level properties of a type that is kept as "other"; none for one that is acted on.
 pub(crate) fn properties(type_name: &str) -> &'static [&'static str] {
     let found = OTHER.iter().find(|(name, _)| *name == type_name);

@@ -48,7 +48,7 @@ pub mod stack;
 pub mod stored;
 pub mod table;
 
-pub use api::HttpApi;
+pub use api::{HttpApi, Throttle};
 pub use error::{Place, TemplateError};
 pub use function::Function;
 pub use input::TargetInput;

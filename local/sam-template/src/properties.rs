@@ -119,6 +119,17 @@ impl<'n> Properties<'n> {
         Ok(number.and_then(|number| u32::try_from(number).ok()))
     }
 
+    /// A number that is not negative, with or without a fraction.
+    pub(crate) fn number(&mut self, name: &'static str) -> Result<Option<f64>, TemplateError> {
+        let Some(node) = self.node(name) else {
+            return Ok(None);
+        };
+        let number = node.scalar_text().and_then(|text| text.parse::<f64>().ok());
+        let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+        let number = number.ok_or_else(|| self.wrong_kind(name, "a number of 0 or more", node))?;
+        Ok(Some(number))
+    }
+
     /// Whole seconds within AWS's limits, both inclusive.
     pub(crate) fn seconds(
         &mut self,

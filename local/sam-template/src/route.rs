@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::api::Throttle;
+
 /// One route of an HTTP API: a method and path, and the function that answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -21,6 +23,8 @@ pub struct Route {
     pub timeout: Duration,
     /// `Auth` of the event, resolved, as written. The local run has no authorizers.
     pub auth: Option<Value>,
+    /// `RouteSettings` of the event; see [`crate::HttpApi::throttle_of`].
+    pub throttle: Option<Throttle>,
 }
 
 /// The route that takes a request.
@@ -206,6 +210,7 @@ mod tests {
             function: key.to_owned(),
             timeout: Duration::from_secs(30),
             auth: None,
+            throttle: None,
         }
     }
 

@@ -51,6 +51,9 @@ pub struct Stack {
     pub outputs: BTreeMap<String, String>,
     /// (logical id, type) of the resources that have no behaviour here.
     pub other: Vec<(String, String)>,
+    /// (logical id, property) by which such a resource would act on AWS, such as the
+    /// `Subscription` of a topic.
+    pub acting: Vec<(String, String)>,
 }
 
 /// An `AWS::Kinesis::Stream`.
@@ -257,7 +260,14 @@ impl Stack {
     }
 
     fn add_other(&mut self, declaration: &Declaration, properties: &mut Properties<'_>) {
-        properties.without_local_effect(inert::properties(&declaration.type_name));
+        let type_name = declaration.type_name.as_str();
+        properties.without_local_effect(inert::properties(type_name));
+        for property in inert::acting(type_name) {
+            if properties.node(property).is_some() {
+                let id = declaration.logical_id.clone();
+                self.acting.push((id, property.to_owned()));
+            }
+        }
         let other = (
             declaration.logical_id.clone(),
             declaration.type_name.clone(),

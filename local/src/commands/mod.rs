@@ -1,12 +1,16 @@
 //! The commands of `cargo local`.
 
 pub mod demo;
+mod evidence;
 mod function_table;
+mod interruption;
 pub mod invoke;
 pub mod load;
 pub mod restock;
 mod running;
+mod text_file;
 pub mod up;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,11 +21,14 @@ use lambda_host::clock::RetryClock;
 use crate::cli::{Cli, Command, StackArgs};
 use crate::error::LocalError;
 use crate::programs::Programs;
-use crate::stack::StackOptions;
+use crate::stack::{Stack, StackOptions};
 use crate::template;
+use interruption::Interruption;
 
 /// So long may what runs go on when a command ends.
 const GRACE: Duration = Duration::from_secs(10);
+/// Exit code of a program that was ended by Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
 
 /// Does what the command line asks for.
 ///
@@ -35,6 +42,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Demo(args) => demo::run(&stack, &args).await,
         Command::Load(args) => load::run(&stack, &args).await,
         Command::Invoke(args) => invoke::run(&stack, &args).await,
+        Command::Verify(args) => verify::run(&stack, &args).await,
     }
 }
 
@@ -56,4 +64,40 @@ fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
 
 fn this_program() -> Result<PathBuf, LocalError> {
     std::env::current_exe().map_err(|error| LocalError::file("the running program", error))
+}
+
+/// Starts the stack; none when that is interrupted. It ends in order then, too: what is half
+/// started would leave its folder behind.
+async fn start(
+    options: StackOptions,
+    interruption: &mut Interruption,
+) -> Result<Option<Stack>, LocalError> {
+    let mut starting = std::pin::pin!(Stack::start(options));
+    if let Some(started) = interruption.or(&mut starting).await {
+        return started.map(Some);
+    }
+    if let Some(started) = interruption.or(starting).await {
+        shut_down(started?, interruption).await?;
+    }
+    Ok(None)
+}
+
+/// How a stack came to its end.
+enum Ended {
+    InOrder,
+    /// What still ran was dropped.
+    AtOnce,
+}
+
+/// Ends the stack in order; at once when that is interrupted.
+async fn shut_down(stack: Stack, interruption: &mut Interruption) -> Result<Ended, LocalError> {
+    match interruption.or(stack.shutdown(GRACE)).await {
+        Some(ended) => ended.map(|()| Ended::InOrder),
+        None => Ok(Ended::AtOnce),
+    }
+}
+
+/// The exit code of a command that was interrupted.
+fn interrupted() -> ExitCode {
+    ExitCode::from(INTERRUPTED)
 }

@@ -1,14 +1,20 @@
 //! Filling the stock through the HTTP API, as a shop would.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use domain::inventory::MAX_RESTOCK;
+use domain::money::Currency;
+use domain::order::OrderLine;
 use serde_json::{Value, json};
 
 use crate::error::LocalError;
 use crate::http_client::{HttpClient, path_segment};
 
-/// Most pieces of one restock; the API takes no more.
-const MOST: u64 = 1_000_000_000;
+/// A restock that is throttled is sent again so often.
+const THROTTLES: u32 = 100;
+/// Wait before it is sent again.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// What is needed of one SKU.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,18 +32,11 @@ pub struct Need {
 pub struct Needs(BTreeMap<String, Need>);
 
 impl Needs {
-    /// Adds what the `items` of a POST /orders body need. Lines that are no valid lines need
-    /// nothing.
-    pub fn add_order(&mut self, body: &Value) {
-        let currency = &body["currency"];
-        for item in body["items"].as_array().into_iter().flatten() {
-            let (Some(sku), Some(quantity)) = (item["sku"].as_str(), item["quantity"].as_u64())
-            else {
-                continue;
-            };
-            let price = item.get("unitPrice").filter(|price| price.is_number());
-            let price = price.filter(|_| currency.is_string()).cloned();
-            self.add(sku, quantity, price.map(|price| (price, currency.clone())));
+    /// Adds what an order needs.
+    pub fn add_order(&mut self, items: &[OrderLine], currency: Currency) {
+        for line in items {
+            let price = (json!(line.unit_price), json!(currency));
+            self.add(line.sku.as_str(), u64::from(line.quantity), Some(price));
         }
     }
 
@@ -69,7 +68,7 @@ impl Needs {
             let mut left = need.pieces;
             let mut price = need.price.clone();
             loop {
-                let pieces = left.min(MOST);
+                let pieces = left.min(u64::from(MAX_RESTOCK));
                 let mut body = json!({"restock": pieces});
                 if let Some((price, currency)) = price.take() {
                     body["unitPrice"] = price;
@@ -94,10 +93,19 @@ async fn restock(
 ) -> Result<(), LocalError> {
     let url = format!("{api}/inventory/{}", path_segment(sku));
     let headers = [("content-type", "application/json")];
-    let answer = client.send("PUT", &url, &headers, body.to_string()).await?;
-    if answer.status == 200 {
-        return Ok(());
-    }
+    let mut throttled = 0;
+    let answer = loop {
+        let answer = client.send("PUT", &url, &headers, body.to_string()).await?;
+        match answer.status {
+            200 => return Ok(()),
+            // Nothing was done.
+            429 if throttled < THROTTLES => {
+                throttled += 1;
+                tokio::time::sleep(WAIT).await;
+            }
+            _ => break answer,
+        }
+    };
     Err(LocalError::Refused {
         request: format!("stocking {sku}"),
         answer: format!("{} {}", answer.status, answer.text()),
@@ -113,20 +121,21 @@ fn same_price(one: &(Value, Value), other: &(Value, Value)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::ids::Sku;
+    use domain::money::Amount;
 
     #[test]
     fn pieces_add_up_and_a_disputed_price_is_left_open() {
-        let order = |sku: &str, quantity: u64, price: &str| {
-            let price: Value = serde_json::from_str(price).unwrap();
-            json!({"currency": "USD", "items": [{"sku": sku, "quantity": quantity, "unitPrice": price}]})
+        let line = |sku: &str, quantity: u32, price: &str| OrderLine {
+            sku: Sku::parse(sku).unwrap(),
+            quantity,
+            unit_price: Amount::parse(price).unwrap(),
         };
+        let dollars = Currency::default();
         let mut needs = Needs::default();
-        needs.add_order(&order("tea", 2, "4.5"));
-        needs.add_order(&order("tea", 3, "4.50"));
-        needs.add_order(&order("cup", 1, "1"));
-        needs.add_order(&order("cup", 1, "2"));
-        needs.add_order(&order("cup", 1, "2"));
-        needs.add_order(&json!({"items": "nonsense"}));
+        needs.add_order(&[line("tea", 2, "4.5"), line("cup", 1, "1")], dollars);
+        needs.add_order(&[line("tea", 3, "4.50")], dollars);
+        needs.add_order(&[line("cup", 1, "2"), line("cup", 1, "2")], dollars);
         let all: BTreeMap<_, _> = needs.iter().collect();
         assert_eq!(all[&"tea".to_owned()].pieces, 5);
         assert!(all[&"tea".to_owned()].price.is_some());

@@ -10,16 +10,14 @@ use domain::ids::{IdempotencyKey, OrderId, UserId};
 use serde_json::json;
 
 use super::function_table::function_table;
+use super::interruption::Interruption;
 use super::running::Running;
-use super::{GRACE, options};
+use super::{Ended, interrupted, options, shut_down, start};
 use crate::cli::{StackArgs, UpArgs};
 use crate::error::LocalError;
 use crate::http_client::path_segment;
 use crate::stack::{REGION, Stack};
 use crate::terminal::{Output, Palette, Printer};
-
-/// Exit code of a program that was ended by Ctrl-C.
-const INTERRUPTED: i32 = 130;
 
 /// Serves until the first Ctrl-C, then ends in order; at once with a second one.
 ///
@@ -40,7 +38,10 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
     if shared.logs {
         options.logs = Arc::clone(&printer) as _;
     }
-    let stack = Stack::start(options).await?;
+    let mut interruption = Interruption::listen();
+    let Some(stack) = start(options, &mut interruption).await? else {
+        return Ok(interrupted());
+    };
     let running = Running::of(&stack);
     if let Some(folder) = &args.data_dir {
         running.announce(folder)?;
@@ -52,15 +53,10 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
     } else {
         printer.line(welcome(&stack, args, printer.palette()));
     }
-    interrupted().await;
-    printer.line("Ending: what runs comes to its end. Ctrl-C again ends at once.");
-    tokio::spawn(async {
-        interrupted().await;
-        std::process::exit(INTERRUPTED);
-    });
+    interruption.next().await;
     let stats = stack.host().stats();
     let configured = stack.configured_memory();
-    let ended = stack.shutdown(GRACE).await;
+    let ended = shut_down(stack, &mut interruption).await;
     if stats.values().any(|stats| stats.invocations > 0) {
         printer.line(function_table(&stats, &configured).trim_end());
     }
@@ -68,23 +64,10 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
         Running::withdraw(folder);
     }
     printer.finish();
-    ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Waits for Ctrl-C, or for the polite signal that service managers send.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    ended.map(|ended| match ended {
+        Ended::InOrder => ExitCode::SUCCESS,
+        Ended::AtOnce => interrupted(),
+    })
 }
 
 fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod request;
+mod throttle;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,12 +22,14 @@ use lambda_host::{Invoke, InvokeError, InvokeRequest, Outcome};
 use sam_template::Route;
 use sam_template::route;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::error::LocalError;
 use crate::functions::Functions;
 use crate::server::Server;
 use request::Arrival;
+use throttle::Throttles;
 
 /// Largest request body: 10 MB.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
@@ -49,6 +52,7 @@ pub(crate) struct Api {
 struct Shared {
     api: Api,
     functions: Functions,
+    throttles: Throttles,
 }
 
 impl HttpApiServer {
@@ -59,6 +63,7 @@ impl HttpApiServer {
     ) -> Result<Self, LocalError> {
         let api = stack.apis.first();
         let names = stack.functions.iter();
+        let throttles = Throttles::of(stack);
         let api = Api {
             routes: stack.routes.clone(),
             functions: names
@@ -68,9 +73,11 @@ impl HttpApiServer {
             stage: api.map_or_else(|| "$default".to_owned(), |api| api.stage.clone()),
             account: crate::stack::ACCOUNT.to_owned(),
         };
-        let router = Router::new()
-            .fallback(serve)
-            .with_state(Arc::new(Shared { api, functions }));
+        let router = Router::new().fallback(serve).with_state(Arc::new(Shared {
+            api,
+            functions,
+            throttles,
+        }));
         Ok(Self {
             server: Server::start(listener, router)?,
         })
@@ -107,6 +114,9 @@ impl Shared {
         let Some(found) = route::find(&self.api.routes, head.method.as_str(), path) else {
             return answer::message(404, "Not Found");
         };
+        if !self.throttles.let_pass(found.route, Instant::now()) {
+            return answer::message(429, "Too Many Requests");
+        }
         let Some(function) = self.api.functions.get(&found.route.function) else {
             return answer::message(500, "Internal Server Error");
         };

@@ -183,6 +183,7 @@ mod tests {
             function: "F".to_owned(),
             timeout: Duration::from_secs(30),
             auth: None,
+            throttle: None,
         };
         let routes = [route];
         let path = request.uri().path().to_owned();

@@ -1,6 +1,8 @@
 //! The invariants of the design, checked over what was stored and published: pure functions.
 
 mod orders;
+mod parked;
+mod payments;
 mod stock;
 mod streams;
 
@@ -9,6 +11,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::bus::Published;
+use crate::gateway_log::GatewayMove;
+use crate::given_up::GivenUp;
 use crate::store_view::StoreView;
 
 /// What is known after the system came to rest.
@@ -20,10 +24,12 @@ pub struct Evidence {
     pub published: Option<Vec<Published>>,
     /// Ids of the orders that the API accepted.
     pub accepted: Vec<String>,
-    /// Bodies of the messages in dead-letter queues and parking lots.
-    pub given_up: Vec<String>,
+    /// The events that lie in dead-letter queues, and whose they were.
+    pub given_up: Vec<GivenUp>,
     /// Changes of the event store that were not new items; none where nobody looked.
     pub rewrites: Option<u64>,
+    /// What the payment gateway did; none where nobody looked, or where it does not tell.
+    pub gateway: Option<Vec<GatewayMove>>,
 }
 
 /// Whether an invariant holds, and what was looked at.
@@ -59,7 +65,7 @@ pub fn check(evidence: &Evidence) -> Vec<Verdict> {
     verdicts.extend(streams::stored_is_published(evidence));
     verdicts.push(orders::no_lost_order(evidence));
     verdicts.push(stock::no_oversell(evidence));
-    verdicts.push(orders::one_charge(evidence));
+    verdicts.push(payments::one_charge(evidence));
     verdicts.push(orders::one_notification(evidence));
     verdicts.push(streams::gap_free(evidence));
     verdicts.push(orders::read_model(evidence));

@@ -1,13 +1,15 @@
-//! What holds of every order: it ends, is charged once, its customer hears once of each step, and
-//! its row is the fold of its stream.
+//! What holds of every order: it ends, its customer hears once of each step, and its row is the
+//! fold of its stream.
+
+use std::collections::BTreeMap;
 
 use domain::notification::Notification;
-use domain::order::OrderEvent;
 use domain::order_summary::{OrderStatus, OrderSummary};
 use serde::Deserialize as _;
 
-use super::{Evidence, NO_LOST_ORDER, ONE_CHARGE, ONE_NOTIFICATION, READ_MODEL, Verdict, verdict};
-use crate::store_view::{decoded, summary};
+use super::parked::{NOTIFICATION, Parked};
+use super::{Evidence, NO_LOST_ORDER, ONE_NOTIFICATION, READ_MODEL, Verdict, verdict};
+use crate::store_view::decoded;
 
 /// Prefix of the streams of notifications.
 const NOTIFICATION_STREAM: &str = "notification-";
@@ -27,6 +29,12 @@ fn has_ended(status: OrderStatus) -> bool {
 /// Every accepted order, and every other one that is stored, ended, or was given up visibly.
 pub(super) fn no_lost_order(evidence: &Evidence) -> Verdict {
     let summaries = evidence.stored.summaries();
+    let letters = Parked::of(evidence);
+    let last: BTreeMap<&str, &str> = evidence
+        .stored
+        .orders()
+        .filter_map(|(order, events)| Some((order, events.last()?.event_id.as_str())))
+        .collect();
     let mut wrongs = Vec::new();
     let mut parked = 0;
     for order in &evidence.accepted {
@@ -37,7 +45,7 @@ pub(super) fn no_lost_order(evidence: &Evidence) -> Verdict {
     for (order, row) in &summaries {
         match row {
             Some(row) if has_ended(row.status) => {}
-            _ if evidence.given_up.iter().any(|body| body.contains(order)) => parked += 1,
+            _ if last.get(order).is_some_and(|id| letters.holds_order(id)) => parked += 1,
             Some(row) => {
                 wrongs.push(format!("order {order} stands at {:?} for ever", row.status));
             }
@@ -48,65 +56,11 @@ pub(super) fn no_lost_order(evidence: &Evidence) -> Verdict {
     verdict(NO_LOST_ORDER, &wrongs, counted)
 }
 
-/// At most one charge; refunded exactly when charged and not delivered.
-pub(super) fn one_charge(evidence: &Evidence) -> Verdict {
-    let mut wrongs = Vec::new();
-    let (mut all_charges, mut all_refunds) = (0_usize, 0_usize);
-    for (order, events) in evidence.stored.orders() {
-        let Some(history) = decoded(events) else {
-            wrongs.push(format!("order {order} has an event that cannot be read"));
-            continue;
-        };
-        let mut charges = Vec::new();
-        let mut refunds = Vec::new();
-        let mut paid = 0;
-        for (event, _) in &history {
-            match event {
-                OrderEvent::PaymentProcessed(payment) => {
-                    paid += 1;
-                    charges.extend(payment.payment_id.clone());
-                }
-                OrderEvent::PaymentRefunded(refund) => refunds.push(refund.payment_id.clone()),
-                _ => {}
-            }
-        }
-        all_charges += charges.len();
-        all_refunds += refunds.len();
-        let delivered = summary(events).is_some_and(|row| match row.status {
-            OrderStatus::Placed | OrderStatus::Reserved | OrderStatus::Confirmed => true,
-            OrderStatus::Rejected | OrderStatus::Cancelled | OrderStatus::Expired => false,
-        });
-        if paid > 1 {
-            wrongs.push(format!("order {order} was paid {paid} times"));
-        }
-        if refunds.len() > 1 {
-            wrongs.push(format!(
-                "order {order} was refunded {} times",
-                refunds.len()
-            ));
-        }
-        if delivered && !refunds.is_empty() {
-            wrongs.push(format!("order {order} was refunded and is delivered"));
-        }
-        if !delivered && charges.iter().any(|charge| !refunds.contains(charge)) {
-            wrongs.push(format!(
-                "order {order} was charged, is not delivered and not refunded"
-            ));
-        }
-        // A refund without a stored charge is one that came after the end; another charge than
-        // the stored one is a second charge.
-        if !charges.is_empty() && refunds.iter().any(|refund| !charges.contains(refund)) {
-            wrongs.push(format!("order {order} has a second charge"));
-        }
-    }
-    let counted = format!("{all_charges} charges, {all_refunds} refunds");
-    verdict(ONE_CHARGE, &wrongs, counted)
-}
-
 /// Each event that customers hear of has one notification, and each notification has one
 /// `UserNotified` and such an event.
 pub(super) fn one_notification(evidence: &Evidence) -> Verdict {
     let stored = &evidence.stored;
+    let letters = Parked::of(evidence);
     let mut wrongs = Vec::new();
     let mut triggers = std::collections::BTreeSet::new();
     for (_, events) in stored.orders() {
@@ -134,8 +88,7 @@ pub(super) fn one_notification(evidence: &Evidence) -> Verdict {
         notified.insert(trigger);
     }
     for trigger in triggers.difference(&notified) {
-        let parked = evidence.given_up.iter().any(|body| body.contains(trigger));
-        if !parked {
+        if !letters.is_given_up(trigger, NOTIFICATION) {
             wrongs.push(format!("nobody was notified of event {trigger}"));
         }
     }

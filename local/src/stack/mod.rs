@@ -1,6 +1,7 @@
 //! The whole template, running: tables, queues, buses and parameters behind one AWS endpoint,
 //! functions as processes, and everything that makes them run.
 
+pub mod leftovers;
 mod quiet;
 mod starting;
 
@@ -20,13 +21,16 @@ use crate::bus::Published;
 use crate::delivery::Delivery;
 use crate::error::LocalError;
 use crate::functions::Functions;
+use crate::gateway_log::{GatewayLog, GatewayMove};
+use crate::given_up::{GivenUp, given_up};
 use crate::http_api::HttpApiServer;
 use crate::lambda_api::LambdaApiServer;
 use crate::mappings::Mappings;
 use crate::programs::Programs;
-use crate::queues::{DeadLetter, Queues};
+use crate::queues::Queues;
 use crate::schedules::Schedules;
 use crate::steps::{NoSteps, StepSink};
+use crate::template;
 
 /// Region of everything local.
 pub const REGION: &str = "us-east-1";
@@ -103,6 +107,8 @@ pub struct Stack {
     schedules: Schedules,
     http_api: HttpApiServer,
     lambda_api: LambdaApiServer,
+    gateway_log: Arc<GatewayLog>,
+    instance: String,
 }
 
 impl Stack {
@@ -166,17 +172,21 @@ impl Stack {
         &self.invoker
     }
 
-    /// Name of the function that is called so: by its name or its logical id.
+    /// Name of this run: no other has it.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Name of the function that is called so: by its name, its logical id or its program.
     ///
     /// # Errors
     /// [`LocalError::UnknownFunction`] lists the names.
     pub fn function_name(&self, called: &str) -> Result<String, LocalError> {
-        let functions = &self.template.functions;
-        let found = functions
-            .iter()
-            .find(|one| called == one.name || called == one.logical_id || called == one.binary);
-        found.map(|one| one.name.clone()).ok_or_else(|| {
-            let names: Vec<&str> = functions.iter().map(|one| one.name.as_str()).collect();
+        let found = template::function_names(&self.template).remove(called);
+        found.ok_or_else(|| {
+            let functions = self.template.functions.iter();
+            let names: Vec<&str> = functions.map(|one| one.name.as_str()).collect();
             LocalError::UnknownFunction {
                 name: called.to_owned(),
                 known: names.join(", "),
@@ -208,10 +218,20 @@ impl Stack {
         published.clone()
     }
 
-    /// What deliveries gave up, where that is remembered.
+    /// The events that deliveries gave up, where that is remembered.
     #[must_use]
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.queues.dead_letters()
+    pub fn given_up(&self) -> Vec<GivenUp> {
+        let letters = self.queues.dead_letters();
+        letters
+            .iter()
+            .flat_map(|letter| given_up(letter, &self.template))
+            .collect()
+    }
+
+    /// What the simulated payment gateway did; none where that is not remembered, or where
+    /// another gateway charges.
+    pub async fn gateway_moves(&self) -> Option<Vec<GatewayMove>> {
+        self.gateway_log.moves().await
     }
 
     /// Messages in the queues that take what was given up, by queue; empty queues are left out.

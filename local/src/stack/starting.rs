@@ -13,12 +13,14 @@ use lambda_host::log_sink::LogSink;
 use lambda_host::{HostOptions, LambdaHost};
 use sam_template::Context;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
-use super::{ACCOUNT, REGION, Stack, StackOptions};
+use super::{ACCOUNT, REGION, Stack, StackOptions, leftovers};
 use crate::bus::Buses;
 use crate::delivery::Delivery;
 use crate::error::LocalError;
 use crate::functions::Functions;
+use crate::gateway_log::GatewayLog;
 use crate::guard;
 use crate::http_api::HttpApiServer;
 use crate::journal::FileJournal;
@@ -32,7 +34,8 @@ use crate::template;
 use crate::watching::Watching;
 
 pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
-    guard::refuse_real_aws(std::env::vars())?;
+    guard::refuse_real_aws(std::env::vars_os())?;
+    leftovers::remove(&std::env::temp_dir());
     let mut context = Context {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
@@ -54,7 +57,9 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let stack = Arc::new(template::read(&options.template, &context)?);
     create_resources(&endpoint, &stack).await?;
 
-    let log_tail = Arc::new(LogTail::new(Arc::clone(&options.logs)));
+    let logs = Arc::clone(&options.logs);
+    let gateway_log = Arc::new(GatewayLog::new(logs, &stack, options.keep_history));
+    let log_tail = Arc::new(LogTail::new(Arc::clone(&gateway_log) as _));
     let host = start_host(&options, Arc::clone(&log_tail) as _, &stack, &endpoint).await?;
     let functions = Functions::new(host, Arc::clone(&options.steps));
     let names: BTreeMap<String, (String, String)> = stack
@@ -82,13 +87,15 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let published = buses.published();
     endpoint.register_sink(Arc::new(buses));
 
+    let instance = Uuid::new_v4().to_string();
     let lambda_listener = listen(0, "Lambda's Invoke API", "--api-port").await?;
     let lambda_api = LambdaApiServer::start(
         lambda_listener,
         functions.clone(),
         invoker.clone(),
         log_tail,
-        stack.functions.iter().map(|one| one.name.clone()).collect(),
+        template::function_names(&stack),
+        &instance,
     )?;
     let http_api = HttpApiServer::start(listener, &stack, functions.clone())?;
     invoker.restore(pending);
@@ -115,6 +122,8 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
         schedules,
         http_api,
         lambda_api,
+        gateway_log,
+        instance,
     })
 }
 

@@ -34,6 +34,21 @@ impl Place {
             && hash / shards % u64::from(self.parts) == u64::from(self.part)
     }
 
+    /// The place, in a stream of so many shards that are not cut further, of records with this
+    /// key.
+    fn of(partition_key: &str, shards: u32) -> Self {
+        let whole = |shard| Self {
+            shard,
+            shards,
+            part: 0,
+            parts: 1,
+        };
+        let mut places = (0..shards).map(whole);
+        places
+            .find(|place| place.has(partition_key))
+            .unwrap_or(whole(0))
+    }
+
     /// Name of the lane's checkpoint. It says how many lanes there are: with another number, a
     /// lane has other records.
     fn checkpoint_name(self) -> String {
@@ -46,6 +61,12 @@ impl Place {
     fn shard_id(self) -> String {
         format!("shardId-{:020}", self.shard)
     }
+}
+
+/// Name of the shard that has the records with this key, in a stream of so many shards.
+#[must_use]
+pub fn shard_id(partition_key: &str, shards: u32) -> String {
+    Place::of(partition_key, shards).shard_id()
 }
 
 /// FNV-1a: the same on every run and every machine.
@@ -317,6 +338,18 @@ mod tests {
                 })
                 .count();
             assert_eq!(owners, 1, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_shard_of_a_key_is_the_one_whose_lane_has_it() {
+        assert_eq!(shard_id("", 1), format!("shardId-{:020}", 0));
+        let shards: Vec<String> = (0..200)
+            .map(|n| shard_id(&format!("order-{n}"), 4))
+            .collect();
+        for shard in 0..4 {
+            let name = format!("shardId-{shard:020}");
+            assert!(shards.contains(&name), "{name}");
         }
     }
 

@@ -17,6 +17,7 @@ mod settle;
 mod source;
 
 pub use failure_record::DropCondition;
+pub use lane::shard_id;
 pub use observer::{BatchInfo, MappingEvent, MappingObserver, NoMappingObserver};
 pub use source::{Record, RecordSource};
 

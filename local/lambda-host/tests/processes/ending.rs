@@ -58,7 +58,7 @@ async fn a_shutdown_lets_the_busy_answer_and_refuses_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_without_grace_kills_the_busy() {
+async fn an_invocation_that_a_shutdown_kills_is_no_failure_of_the_function() {
     let host = host(function::spec("f")).await;
     let invoking = tokio::spawn({
         let host = host.clone();
@@ -69,8 +69,9 @@ async fn a_shutdown_without_grace_kills_the_busy() {
     });
     until("busy", || stats(&host).busy == 1).await;
     host.shutdown(Duration::ZERO).await;
-    let ended = invoking.await.expect("joined").expect("ran");
-    assert!(!ended.succeeded());
+    let ended = invoking.await.expect("joined");
+    assert!(matches!(ended, Err(InvokeError::ShuttingDown)), "{ended:?}");
+    assert_eq!(stats(&host).errors, 0);
 }
 
 #[cfg(target_os = "linux")]

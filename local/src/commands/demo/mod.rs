@@ -12,13 +12,15 @@ use domain::ids::{IdempotencyKey, OrderId, UserId};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::evidence::evidence;
+use super::interruption::Interruption;
 use super::restock::Needs;
-use super::{GRACE, options};
+use super::{interrupted, options, shut_down, start};
 use crate::cli::{DemoArgs, StackArgs};
 use crate::error::LocalError;
 use crate::http_client::{Answer, HttpClient, path_segment};
+use crate::invariants;
 use crate::stack::Stack;
-use crate::store_view::{Store, StoreView, Tables};
 use crate::terminal::{Output, Printer};
 use report::Outcome;
 use sample::{Sample, Then, Way};
@@ -49,48 +51,88 @@ pub async fn run(shared: &StackArgs, args: &DemoArgs) -> Result<ExitCode, LocalE
         beside.unwrap_or_default().join("events/demo")
     });
     let samples = sample::read_all(&folder)?;
+    let mut interruption = Interruption::listen();
     let started = Instant::now();
-    let stack = Arc::new(Stack::start(options).await?);
+    let Some(stack) = start(options, &mut interruption).await? else {
+        return Ok(interrupted());
+    };
     let ready = started.elapsed();
     printer.line(format!(
         "Ready after {:.2} s: {} functions on this machine, nothing on AWS.",
         ready.as_secs_f64(),
         stack.template().functions.len()
     ));
-    let outcomes = place_all(&stack, samples).await?;
-    stack.quiet(DEADLINE).await?;
-    let tables = Tables::of(stack.template());
-    let view = StoreView::read(Store::Endpoint(stack.endpoint()), &tables).await?;
-    let dead_letters = stack.dead_letter_depths();
-    let all_well = report::print(&printer, &outcomes, &view, &dead_letters);
-    printer.line(format!(
-        "Done after {:.2} s.",
-        started.elapsed().as_secs_f64()
-    ));
-    printer.finish();
-    if let Ok(stack) = Arc::try_unwrap(stack).map_err(|_| ()) {
-        stack.shutdown(GRACE).await?;
+    let judged = interruption.or(judged(&stack, samples, &printer)).await;
+    if let Some(Ok(_)) = judged {
+        let took = started.elapsed().as_secs_f64();
+        printer.line(format!("Done after {took:.2} s."));
     }
-    Ok(if all_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let ended = shut_down(stack, &mut interruption).await;
+    printer.finish();
+    let all_well = judged.transpose()?;
+    ended?;
+    Ok(match all_well {
+        None => interrupted(),
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
     })
 }
 
+/// Lets the samples go their way, waits until quiet, and prints what became of them; whether all
+/// is as it must be.
+async fn judged(
+    stack: &Stack,
+    samples: Vec<Sample>,
+    printer: &Printer,
+) -> Result<bool, LocalError> {
+    let outcomes = place_all(stack, samples).await?;
+    stack.quiet(DEADLINE).await?;
+    let accepted = outcomes.iter().filter(|one| one.accepted);
+    let accepted = accepted.map(|one| one.order.clone()).collect();
+    let evidence = evidence(stack, accepted, None).await?;
+    let as_expected = report::print(
+        printer,
+        &outcomes,
+        &evidence.stored,
+        &stack.dead_letter_depths(),
+    );
+    let kept = report::print_invariants(printer, &invariants::check(&evidence));
+    Ok(as_expected && kept)
+}
+
+/// Where the samples go.
+struct Ways {
+    client: HttpClient,
+    api: String,
+    aws: String,
+    bus: String,
+}
+
+impl Ways {
+    fn into(stack: &Stack) -> Self {
+        let bus = stack.template().buses.first();
+        Self {
+            client: HttpClient::new(),
+            api: stack.api_url(),
+            aws: stack.endpoint().url(),
+            bus: bus.map_or_else(|| "default".to_owned(), |bus| bus.name.clone()),
+        }
+    }
+}
+
 /// Stocks, then lets every sample go its way at the same time.
-async fn place_all(stack: &Arc<Stack>, samples: Vec<Sample>) -> Result<Vec<Outcome>, LocalError> {
-    let client = HttpClient::new();
+async fn place_all(stack: &Stack, samples: Vec<Sample>) -> Result<Vec<Outcome>, LocalError> {
+    let ways = Arc::new(Ways::into(stack));
     let mut needs = Needs::default();
     for stock in samples.iter().flat_map(|sample| &sample.stock) {
         needs.add(&stock.sku, stock.available, stock.price.clone());
     }
-    needs.restock(&client, &stack.api_url()).await?;
+    needs.restock(&ways.client, &ways.api).await?;
     let placing: Vec<_> = samples
         .into_iter()
         .map(|sample| {
-            let (client, stack) = (client.clone(), Arc::clone(stack));
-            tokio::spawn(async move { go(&client, &stack, sample).await })
+            let ways = Arc::clone(&ways);
+            tokio::spawn(async move { go(&ways, sample).await })
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -109,50 +151,58 @@ async fn place_all(stack: &Arc<Stack>, samples: Vec<Sample>) -> Result<Vec<Outco
 }
 
 /// One sample's way through the API, or over the bus.
-async fn go(client: &HttpClient, stack: &Stack, sample: Sample) -> Result<Outcome, LocalError> {
-    let mut trouble = Vec::new();
-    let order = match &sample.way {
-        Way::Request(body) => {
-            let api = stack.api_url();
-            let key = format!("demo-{}", sample.file);
-            let first = place(client, &api, &key, body).await?;
-            if first.status != 202 {
-                trouble.push(format!("POST /orders: {} {}", first.status, first.text()));
-            }
-            let order = first.json()["orderId"].as_str().map(str::to_owned);
-            let order = order.unwrap_or_else(|| derived(body, &key));
-            match sample.then {
-                None => {}
-                Some(Then::Cancel) => {
-                    trouble.extend(cancel(client, &api, &order).await?);
-                }
-                Some(Then::Repeat) => {
-                    let again = place(client, &api, &key, body).await?;
-                    if (again.status, &again.body) != (first.status, &first.body) {
-                        trouble.push(format!("repeated: {} {}", again.status, again.text()));
-                    }
-                }
-                Some(Then::RepeatWithAnotherBody) => {
-                    let mut other = body.clone();
-                    let quantity = other["items"][0]["quantity"].as_u64().unwrap_or(1);
-                    other["items"][0]["quantity"] = json!(quantity + 1);
-                    let again = place(client, &api, &key, &other).await?;
-                    if again.status != 422 {
-                        trouble.push(format!("another body: {} {}", again.status, again.text()));
-                    }
-                }
-            }
-            order
-        }
+async fn go(ways: &Ways, sample: Sample) -> Result<Outcome, LocalError> {
+    match &sample.way {
+        Way::Request(body) => request(ways, &sample, body).await,
         Way::Put(event) => {
-            trouble.extend(put(client, stack, event).await?);
             let order = &event["data"]["orderId"];
-            order.as_str().unwrap_or_default().to_owned()
+            Ok(Outcome {
+                order: order.as_str().unwrap_or_default().to_owned(),
+                accepted: false,
+                trouble: put(ways, event).await?.into_iter().collect(),
+                sample,
+            })
         }
-    };
+    }
+}
+
+/// Sends the sample's request, and what the customer does next.
+async fn request(ways: &Ways, sample: &Sample, body: &Value) -> Result<Outcome, LocalError> {
+    let (client, api) = (&ways.client, ways.api.as_str());
+    let mut trouble = Vec::new();
+    let key = format!("demo-{}", sample.file);
+    let first = place(client, api, &key, body).await?;
+    let accepted = first.status == 202;
+    if !accepted {
+        trouble.push(format!("POST /orders: {} {}", first.status, first.text()));
+    }
+    let order = first.json()["orderId"].as_str().map(str::to_owned);
+    let order = order.unwrap_or_else(|| derived(body, &key));
+    match sample.then {
+        None => {}
+        Some(Then::Cancel) => {
+            trouble.extend(cancel(client, api, &order).await?);
+        }
+        Some(Then::Repeat) => {
+            let again = place(client, api, &key, body).await?;
+            if (again.status, &again.body) != (first.status, &first.body) {
+                trouble.push(format!("repeated: {} {}", again.status, again.text()));
+            }
+        }
+        Some(Then::RepeatWithAnotherBody) => {
+            let mut other = body.clone();
+            let quantity = other["items"][0]["quantity"].as_u64().unwrap_or(1);
+            other["items"][0]["quantity"] = json!(quantity + 1);
+            let again = place(client, api, &key, &other).await?;
+            if again.status != 422 {
+                trouble.push(format!("another body: {} {}", again.status, again.text()));
+            }
+        }
+    }
     Ok(Outcome {
-        sample,
+        sample: sample.clone(),
         order,
+        accepted,
         trouble,
     })
 }
@@ -196,21 +246,17 @@ async fn cancel(client: &HttpClient, api: &str, order: &str) -> Result<Option<St
 }
 
 /// Puts a plain event on the bus, as another producer would.
-async fn put(
-    client: &HttpClient,
-    stack: &Stack,
-    event: &Value,
-) -> Result<Option<String>, LocalError> {
-    let bus = stack.template().buses.first();
+async fn put(ways: &Ways, event: &Value) -> Result<Option<String>, LocalError> {
     let entry = json!({
-        "EventBusName": bus.map_or("default", |bus| bus.name.as_str()),
+        "EventBusName": ways.bus,
         "Source": OTHER_PRODUCER,
         "DetailType": event["eventType"],
         "Detail": event.to_string(),
     });
     let request = json!({"Entries": [entry]});
-    let answer = client
-        .aws(&stack.endpoint().url(), "AWSEvents.PutEvents", &request)
+    let answer = ways
+        .client
+        .aws(&ways.aws, "AWSEvents.PutEvents", &request)
         .await?;
     let refused = answer.status != 200 || answer.json()["FailedEntryCount"] != json!(0);
     Ok(refused.then(|| format!("PutEvents: {} {}", answer.status, answer.text())))

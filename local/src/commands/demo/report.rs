@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use event_sourcing::envelope::Envelope;
 
 use super::sample::Sample;
+use crate::invariants::{self, Verdict};
 use crate::store_view::{ORDER_STREAM, StoreView, summary};
-use crate::terminal::{Palette, Printer, milliseconds};
+use crate::terminal::{Palette, Printer, milliseconds, printable};
 
 /// A sample that went its way.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub sample: Sample,
     pub order: String,
+    /// Whether the API accepted it.
+    pub accepted: bool,
     /// What the API did not answer as it should.
     pub trouble: Vec<String>,
 }
@@ -43,6 +46,20 @@ pub(super) fn print(
         printer.line(palette.bad(&format!("{messages} dead letters in {queue}")));
     }
     all_well && dead_letters.is_empty()
+}
+
+/// Prints what is broken of the invariants, or that none is; whether that is so.
+pub(super) fn print_invariants(printer: &Printer, verdicts: &[Verdict]) -> bool {
+    let palette = printer.palette();
+    let broken = invariants::broken(verdicts);
+    if broken.is_empty() {
+        let count = verdicts.len();
+        printer.line(palette.good(&format!("All {count} invariants hold.")));
+    }
+    for verdict in &broken {
+        printer.line(palette.bad(verdict));
+    }
+    broken.is_empty()
 }
 
 /// One line of the table.
@@ -86,6 +103,7 @@ fn print_table(printer: &Printer, judged: &[Judged<'_>], palette: Palette) {
         );
         printer.line(line);
         for wrong in &one.wrongs {
+            let wrong = printable(wrong);
             printer.line(palette.bad(&format!("{:<first$}  {wrong}", "")));
         }
     }

@@ -14,8 +14,10 @@
 
 use std::path::Path;
 
+use domain::inventory::MAX_RESTOCK;
 use serde_json::Value;
 
+use crate::commands::text_file;
 use crate::error::LocalError;
 
 /// One sample.
@@ -92,7 +94,7 @@ pub(super) fn read_all(folder: &Path) -> Result<Vec<Sample>, LocalError> {
 }
 
 fn read(path: &Path) -> Result<Sample, LocalError> {
-    let text = std::fs::read_to_string(path).map_err(|error| LocalError::file(path, error))?;
+    let text = text_file::read(path)?;
     let file = path
         .file_stem()
         .unwrap_or_default()
@@ -174,7 +176,8 @@ fn stocked(value: &Value) -> Result<Stocked, String> {
     let sku = value["sku"].as_str().ok_or("`stock` needs a sku")?;
     let available = value["available"]
         .as_u64()
-        .ok_or("`stock` needs available pieces")?;
+        .filter(|pieces| *pieces <= u64::from(MAX_RESTOCK))
+        .ok_or_else(|| format!("`stock` needs available pieces, 0 to {MAX_RESTOCK}"))?;
     let price = value.get("unitPrice").cloned();
     Ok(Stocked {
         sku: sku.to_owned(),

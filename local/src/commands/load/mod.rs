@@ -1,6 +1,7 @@
 //! `load`: many orders at once, and what it took.
 
 mod accounting;
+mod measuring;
 mod order_file;
 mod placing;
 mod progress;
@@ -8,119 +9,97 @@ mod report;
 mod saga_watch;
 mod stock_file;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::function_table::function_table;
+use super::interruption::Interruption;
 use super::restock::Needs;
-use super::{GRACE, options};
+use super::{interrupted, options, shut_down, start};
 use crate::cli::{LoadArgs, StackArgs};
 use crate::error::LocalError;
 use crate::http_client::HttpClient;
-use crate::invariants::{self, Evidence};
+use crate::invariants;
 use crate::stack::Stack;
-use crate::store_view::{Store, StoreView, Tables};
 use crate::terminal::{Output, Palette, Printer};
-use accounting::{Prices, Used};
+use measuring::{Load, Measured};
 use order_file::OrderLine;
-use progress::Progress;
-use report::{Report, Run};
-use saga_watch::SagaWatch;
-
-/// So long may the system take to come to rest, plus [`PER_ORDER`] for each order.
-const DEADLINE: Duration = Duration::from_mins(2);
-/// See [`DEADLINE`].
-const PER_ORDER: Duration = Duration::from_millis(500);
+use report::Report;
 
 /// Places the orders of a file and reports.
 ///
 /// # Errors
-/// [`LocalError::Input`] names a line that is no order; what keeps the system from running.
+/// [`LocalError::Input`] names a line that is no order; what keeps the system from running, or
+/// from coming to rest.
 pub async fn run(shared: &StackArgs, args: &LoadArgs) -> Result<ExitCode, LocalError> {
     let orders = order_file::read(&args.file)?;
-    let needs = match &args.stock {
-        Some(path) => stock_file::read(path)?,
-        None => orders.iter().fold(Needs::default(), |mut needs, order| {
-            needs.add_order(&order.body);
-            needs
-        }),
-    };
+    let needs = needs(args, &orders)?;
+    let lines = orders.len();
     let printer = Arc::new(Printer::start(Output::Stderr));
     let mut options = options(shared)?;
     options.keep_history = true;
     if shared.logs {
         options.logs = Arc::clone(&printer) as _;
     }
-    let stack = Stack::start(options).await?;
-    let report = measured(&stack, &needs, orders, args).await;
-    let functions = function_table(&stack.host().stats(), &stack.configured_memory());
-    stack.shutdown(GRACE).await?;
-    printer.finish();
-    let report = report?;
-    if args.json {
-        println!("{}", report.to_json());
-    } else {
-        print!("{}\n{functions}", report.to_text(Palette::of_stdout()));
+    let mut interruption = Interruption::listen();
+    let Some(stack) = start(options, &mut interruption).await? else {
+        return Ok(interrupted());
+    };
+    let load = Load {
+        stack: &stack,
+        client: HttpClient::new(),
+        concurrency: args.concurrency,
+        interruption: &mut interruption,
+    };
+    let measured = load.run(&needs, orders).await;
+    // Before the end: whatever goes wrong there, what was measured is told.
+    if let Ok(measured) = &measured {
+        print(measured, &stack, args, lines);
     }
-    Ok(if invariants::broken(&report.invariants).is_empty() {
-        ExitCode::SUCCESS
-    } else {
+    let ended = shut_down(stack, &mut interruption).await;
+    printer.finish();
+    let measured = measured?;
+    measured.unrest.map_or(Ok(()), Err)?;
+    ended?;
+    let broken = |report: &Report| !invariants::broken(&report.invariants).is_empty();
+    Ok(if measured.report.as_ref().is_some_and(broken) {
         ExitCode::FAILURE
+    } else if measured.interrupted {
+        interrupted()
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
-async fn measured(
-    stack: &Stack,
-    needs: &Needs,
-    orders: Vec<OrderLine>,
-    args: &LoadArgs,
-) -> Result<Report, LocalError> {
-    let client = HttpClient::new();
-    let tables = Tables::of(stack.template());
-    let deadline = DEADLINE + PER_ORDER * u32::try_from(orders.len()).unwrap_or(u32::MAX);
-    needs.restock(&client, &stack.api_url()).await?;
-    stack.quiet(deadline).await?;
+/// What the file of stock says; without one, what those orders need that the API accepts.
+fn needs(args: &LoadArgs, orders: &[OrderLine]) -> Result<Needs, LocalError> {
+    if let Some(path) = &args.stock {
+        return stock_file::read(path);
+    }
+    let mut needs = Needs::default();
+    for order in orders.iter().filter_map(OrderLine::accepted) {
+        needs.add_order(&order.items, order.terms.currency);
+    }
+    Ok(needs)
+}
 
-    let count = orders.len();
-    let progress = Progress::start(count);
-    let watch = SagaWatch::start(
-        stack.endpoint().stream(&tables.event_store),
-        progress.clone(),
-    );
-    let before = Used::of(stack);
-    let placed = placing::place_all(
-        &client,
-        &stack.api_url(),
-        orders,
-        args.concurrency,
-        &progress,
-    )
-    .await;
-    stack.quiet(deadline).await?;
-    let used = Used::of(stack).since(&before);
-    let sagas = watch.finish();
-    progress.finish();
-
-    let stored = StoreView::read(Store::Endpoint(stack.endpoint()), &tables).await?;
-    let evidence = Evidence {
-        stored,
-        published: Some(stack.published()),
-        accepted: placed.iter().filter_map(|one| one.order.clone()).collect(),
-        given_up: stack
-            .dead_letters()
-            .into_iter()
-            .map(|one| one.body)
-            .collect(),
-        rewrites: Some(sagas.rewrites),
+fn print(measured: &Measured, stack: &Stack, args: &LoadArgs, lines: usize) {
+    let Some(report) = &measured.report else {
+        return;
     };
-    Ok(Report::of(Run {
-        lines: count,
-        placed,
-        sagas,
-        used,
-        prices: Prices::list(),
-        evidence,
-        dead_letters: stack.dead_letter_depths(),
-    }))
+    if measured.interrupted {
+        let placed = report.orders();
+        let said = format!("Interrupted: {placed} of {lines} orders were placed.");
+        let _ = writeln!(std::io::stderr().lock(), "{said}");
+    }
+    let text = if args.json {
+        report.to_json().to_string()
+    } else {
+        let functions = function_table(&stack.host().stats(), &stack.configured_memory());
+        let text = report.to_text(Palette::of_stdout());
+        format!("{text}\n{}", functions.trim_end())
+    };
+    // Whoever closed the pipe does not want to read on.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
+use domain::ids::IdempotencyKey;
+use domain::order::{OrderPlaced, OrderRequest};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::LocalError;
+
+/// What some editors write before the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// One line.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +23,20 @@ pub(super) struct OrderLine {
     pub key: String,
 }
 
+impl OrderLine {
+    /// The order that the API makes of the line; none where it refuses it.
+    pub(super) fn accepted(&self) -> Option<OrderPlaced> {
+        // By way of the text, as the API reads it: amounts keep their digits.
+        let request: OrderRequest = serde_json::from_str(&self.body.to_string()).ok()?;
+        let key = IdempotencyKey::parse(self.key.as_str()).ok()?;
+        request.accept(&key).ok()
+    }
+}
+
 /// Reads all lines; blank ones are skipped.
 pub(super) fn read(path: &Path) -> Result<Vec<OrderLine>, LocalError> {
     let text = std::fs::read(path).map_err(|error| LocalError::file(path, error))?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let refuse = |line, problem| LocalError::Input {
         path: path.to_owned(),
         line,
@@ -83,6 +99,29 @@ mod tests {
         assert_eq!(twice(), twice());
         assert_ne!(twice()[0].key, twice()[1].key);
         assert_ne!(file("{\"a\":2}").unwrap()[0].key, twice()[0].key);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let marked = file("\u{feff}{\"a\":1}\n").unwrap();
+        assert_eq!(marked, file("{\"a\":1}\n").unwrap());
+    }
+
+    #[test]
+    fn only_a_line_that_the_api_accepts_is_an_order() {
+        let line = |currency: &str, sku: &str, quantity: &str, price: &str| {
+            let line = format!(
+                r#"{{"userId":"u","at":1,"currency":"{currency}","items":[{{"sku":"{sku}","quantity":{quantity},"unitPrice":{price}}}]}}"#
+            );
+            file(&line).unwrap().remove(0).accepted()
+        };
+        let accepted = line("USD", "tea", "2", "4.50").unwrap();
+        assert_eq!(accepted.items[0].quantity, 2);
+        assert_eq!(line("usd", "tea", "2", "4.50"), None);
+        assert_eq!(line("USD", "", "2", "4.50"), None);
+        assert_eq!(line("USD", "tea", "9007199254740991", "4.50"), None);
+        assert_eq!(line("USD", "tea", "2", "-1"), None);
+        assert_eq!(file("{}").unwrap()[0].accepted(), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Placing orders, so many at a time, as patient clients do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -32,13 +32,15 @@ pub(super) struct Placed {
     pub sent_millis: u64,
 }
 
-/// Places all orders, `concurrency` at a time; the answers are in the order of the lines.
+/// Places all orders, `concurrency` at a time; the answers are in the order of the lines. Once
+/// `stop` is set no more are begun.
 pub(super) async fn place_all(
     client: &HttpClient,
     api: &str,
     orders: Vec<OrderLine>,
     concurrency: u16,
     progress: &Progress,
+    stop: &Arc<AtomicBool>,
 ) -> Vec<Placed> {
     let orders = Arc::new(orders);
     let next = Arc::new(AtomicUsize::new(0));
@@ -47,9 +49,13 @@ pub(super) async fn place_all(
         .map(|_| {
             let (client, url, progress) = (client.clone(), url.clone(), progress.clone());
             let (orders, next) = (Arc::clone(&orders), Arc::clone(&next));
+            let stop = Arc::clone(stop);
             tokio::spawn(async move {
                 let mut placed = Vec::new();
                 while let Some(order) = orders.get(next.fetch_add(1, Ordering::AcqRel)) {
+                    if stop.load(Ordering::Acquire) {
+                        break;
+                    }
                     let answer = place(&client, &url, order).await;
                     if answer.order.is_none() {
                         progress.one_more();

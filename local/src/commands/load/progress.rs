@@ -1,6 +1,6 @@
 //! How far it is, on standard error: a bar on a terminal, a line every tenth elsewhere.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +41,13 @@ impl Progress {
         }
         let tenths = |done: u64| done * 10 / self.total.max(1);
         if tenths(done) > tenths(done - 1) {
-            eprintln!("{} % of {} orders", tenths(done) * 10, self.total);
+            let percent = tenths(done) * 10;
+            // Whoever closed the pipe does not want to read on.
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "{percent} % of {} orders",
+                self.total
+            );
         }
     }
 

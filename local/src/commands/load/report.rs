@@ -12,7 +12,7 @@ use super::accounting::{Prices, Used, real};
 use super::placing::Placed;
 use super::saga_watch::Sagas;
 use crate::invariants::{self, Evidence, Verdict};
-use crate::terminal::Palette;
+use crate::terminal::{Palette, printable};
 
 /// Longest latency that is told apart from longer ones: an hour, in microseconds.
 const LONGEST_MICROS: u64 = 3_600_000_000;
@@ -27,6 +27,9 @@ pub(super) struct Run {
     pub used: Used,
     pub prices: Prices,
     pub evidence: Evidence,
+    /// Whether nothing was on its way any more, or there was time enough that nothing should be:
+    /// only then the invariants can be judged.
+    pub is_over: bool,
     pub dead_letters: BTreeMap<String, usize>,
 }
 
@@ -139,8 +142,17 @@ impl Report {
                 "list prices of {} as of {}",
                 run.prices.region, run.prices.as_of
             ),
-            invariants: invariants::check(&run.evidence),
+            invariants: if run.is_over {
+                invariants::check(&run.evidence)
+            } else {
+                Vec::new()
+            },
         }
+    }
+
+    /// Number of orders that were placed, the refused ones included.
+    pub(super) fn orders(&self) -> usize {
+        self.orders
     }
 
     /// The one JSON object.
@@ -226,7 +238,7 @@ impl Report {
             line(String::new());
             line(palette.bold("Refused"));
             for refused in self.refused.iter().take(SAID) {
-                line(format!("  {}", palette.warn(refused)));
+                line(format!("  {}", palette.warn(&printable(refused))));
             }
             if self.refused.len() > SAID {
                 line(format!("  and {} more", self.refused.len() - SAID));
@@ -234,6 +246,9 @@ impl Report {
         }
         line(String::new());
         line(palette.bold("Invariants"));
+        if self.invariants.is_empty() {
+            line("  not judged: something was still on its way".to_owned());
+        }
         for verdict in &self.invariants {
             let said = verdict.to_string();
             line(format!(
@@ -337,6 +352,7 @@ mod tests {
             used: Used::default(),
             prices: Prices::list(),
             evidence: Evidence::default(),
+            is_over: true,
             dead_letters: BTreeMap::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_endpoint::TableStream;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::progress::Progress;
@@ -26,39 +27,64 @@ pub(super) struct Sagas {
 /// The watch.
 pub(super) struct SagaWatch {
     seen: Arc<Mutex<Sagas>>,
-    task: Option<JoinHandle<()>>,
+    watching: Option<Watching>,
+}
+
+struct Watching {
+    stream: TableStream,
+    /// The sequence up to which everything was looked at.
+    looked_at: watch::Receiver<u64>,
+    task: JoinHandle<()>,
 }
 
 impl SagaWatch {
     /// Watches from now on.
     pub(super) fn start(stream: Option<TableStream>, progress: Progress) -> Self {
         let seen: Arc<Mutex<Sagas>> = Arc::default();
-        let task = stream.map(|stream| {
-            let seen = Arc::clone(&seen);
-            let mut after = stream.last_sequence();
-            tokio::spawn(async move {
-                loop {
-                    stream.changed(after).await;
-                    for record in stream.read(after, READ_LIMIT) {
-                        after = after.max(record.sequence);
-                        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                        if seen.look(&record.record, record.at_millis) {
-                            progress.one_more();
-                        }
-                    }
-                }
-            })
+        let watching = stream.map(|stream| {
+            let begin = stream.last_sequence();
+            let (sender, looked_at) = watch::channel(begin);
+            let task = look_on(stream.clone(), sender, Arc::clone(&seen), progress);
+            Watching {
+                stream,
+                looked_at,
+                task: tokio::spawn(task),
+            }
         });
-        Self { seen, task }
+        Self { seen, watching }
     }
 
-    /// What was seen until now. The system must be at rest.
-    pub(super) fn finish(self) -> Sagas {
-        if let Some(task) = self.task {
-            task.abort();
+    /// What was seen of everything that is stored by now.
+    pub(super) async fn finish(self) -> Sagas {
+        if let Some(mut watching) = self.watching {
+            let last = watching.stream.last_sequence();
+            // An error means that the watch has ended, so that it sees no more.
+            let _ = watching.looked_at.wait_for(|at| *at >= last).await;
+            watching.task.abort();
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut seen)
+    }
+}
+
+/// Looks at every record after the one that `looked_at` begins with.
+async fn look_on(
+    stream: TableStream,
+    looked_at: watch::Sender<u64>,
+    seen: Arc<Mutex<Sagas>>,
+    progress: Progress,
+) {
+    let mut after = *looked_at.borrow();
+    loop {
+        stream.changed(after).await;
+        for record in stream.read(after, READ_LIMIT) {
+            after = after.max(record.sequence);
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.look(&record.record, record.at_millis) {
+                progress.one_more();
+            }
+        }
+        looked_at.send_replace(after);
     }
 }
 
@@ -89,6 +115,7 @@ impl Sagas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_endpoint::{Endpoint, Options};
     use serde_json::json;
 
     fn record(name: &str, stream: &str, event: &str) -> Value {
@@ -106,5 +133,24 @@ mod tests {
         assert_eq!(seen.decided["1"], 7);
         assert!(!seen.look(&record("MODIFY", "order-1", "PaymentProcessed"), 9));
         assert_eq!(seen.rewrites, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_by_the_end_was_seen_however_far_behind_the_watch_was() {
+        let endpoint = Endpoint::start(Options::default()).await.unwrap();
+        let table = json!({"TableName": "Events", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "streamId", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "streamId", "KeyType": "HASH"}],
+            "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}});
+        endpoint.create_table(&table).await.unwrap();
+        let watch = SagaWatch::start(endpoint.stream("Events"), Progress::start(20));
+        for number in 0..20 {
+            let item = json!({"TableName": "Events", "Item": {
+                "streamId": {"S": format!("order-{number}")},
+                "eventType": {"S": "PaymentProcessed"}}});
+            endpoint.call("dynamodb", "PutItem", item).await.unwrap();
+        }
+        assert_eq!(watch.finish().await.decided.len(), 20);
+        endpoint.shutdown().await.unwrap();
     }
 }

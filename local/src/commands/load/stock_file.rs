@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
+use domain::ids::Sku;
+use domain::inventory::MAX_RESTOCK;
 use serde_json::Value;
 
 use crate::commands::restock::Needs;
+use crate::commands::text_file;
 use crate::error::LocalError;
 
 /// Reads the file.
 pub(super) fn read(path: &Path) -> Result<Needs, LocalError> {
-    let text = std::fs::read_to_string(path).map_err(|error| LocalError::file(path, error))?;
+    let text = text_file::read(path)?;
     parse(&text).map_err(|(line, problem)| LocalError::Input {
         path: path.to_owned(),
         line,
@@ -42,8 +45,11 @@ fn parse(text: &str) -> Result<Needs, (Option<usize>, String)> {
 }
 
 fn add(needs: &mut Needs, sku: &str, level: &Value) -> Result<(), String> {
+    Sku::parse(sku).map_err(|error| format!("has the sku {sku:?}, which {error}"))?;
     let pieces = level.as_u64().or_else(|| level["available"].as_u64());
-    let pieces = pieces.ok_or_else(|| format!("{sku} needs a number of available pieces"))?;
+    let pieces = pieces
+        .filter(|pieces| *pieces <= u64::from(MAX_RESTOCK))
+        .ok_or_else(|| format!("{sku} needs a number of available pieces, 0 to {MAX_RESTOCK}"))?;
     let price = level.get("unitPrice").filter(|price| price.is_number());
     let currency = level.get("currency").cloned();
     let currency = currency.unwrap_or_else(|| Value::String("USD".to_owned()));
@@ -81,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_sku_or_pieces_is_named() {
+    fn a_line_without_a_sku_or_with_impossible_pieces_is_named() {
         let refused = |text| parse(text).unwrap_err();
         assert_eq!(
             refused("{\"sku\":\"a\",\"available\":1}\n{\"available\":1}").0,
@@ -89,5 +95,7 @@ mod tests {
         );
         assert_eq!(refused("{\"sku\":\"a\"}").0, Some(1));
         assert_eq!(refused("{\"a\": -1}").0, None);
+        assert_eq!(refused("{\"a\": 9007199254740991}").0, None);
+        assert_eq!(refused("{\"\": 1}").0, None);
     }
 }

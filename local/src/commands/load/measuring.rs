@@ -1,0 +1,167 @@
+//! One load: stock, orders, rest, and what was seen of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::accounting::{Prices, Used};
+use super::order_file::OrderLine;
+use super::placing::{self, Placed};
+use super::progress::Progress;
+use super::report::{Report, Run};
+use super::saga_watch::{SagaWatch, Sagas};
+use crate::commands::GRACE;
+use crate::commands::evidence::evidence;
+use crate::commands::interruption::Interruption;
+use crate::commands::restock::Needs;
+use crate::error::LocalError;
+use crate::http_client::HttpClient;
+use crate::stack::Stack;
+use crate::store_view::Tables;
+
+/// So long may the system take to come to rest, plus [`PER_ORDER`] for each order.
+const DEADLINE: Duration = Duration::from_mins(2);
+/// See [`DEADLINE`].
+const PER_ORDER: Duration = Duration::from_millis(500);
+
+/// What came of a load.
+pub(super) struct Measured {
+    /// The report; none when it was interrupted before there was anything to say.
+    pub report: Option<Report>,
+    /// Whether it was cut short.
+    pub interrupted: bool,
+    /// What kept the system from coming to rest in time.
+    pub unrest: Option<LocalError>,
+}
+
+impl Measured {
+    /// Cut short without a report.
+    const NOTHING: Self = Self {
+        report: None,
+        interrupted: true,
+        unrest: None,
+    };
+}
+
+/// A load under way.
+pub(super) struct Load<'s> {
+    pub stack: &'s Stack,
+    pub client: HttpClient,
+    pub concurrency: u16,
+    pub interruption: &'s mut Interruption,
+}
+
+impl Load<'_> {
+    /// Stocks, places all orders, waits for rest, and reckons. After the first interruption no
+    /// more orders are placed, and what there is is reported; after a second one, nothing.
+    pub(super) async fn run(
+        mut self,
+        needs: &Needs,
+        orders: Vec<OrderLine>,
+    ) -> Result<Measured, LocalError> {
+        let deadline = DEADLINE + PER_ORDER * u32::try_from(orders.len()).unwrap_or(u32::MAX);
+        let stocking = stock(self.stack, &self.client, needs, deadline);
+        let Some(stocked) = self.interruption.or(stocking).await else {
+            return Ok(Measured::NOTHING);
+        };
+        stocked?;
+        let progress = Progress::start(orders.len());
+        let tables = Tables::of(self.stack.template());
+        let stream = self.stack.endpoint().stream(&tables.event_store);
+        let watch = SagaWatch::start(stream, progress.clone());
+        let before = Used::of(self.stack);
+        let Some((placed, stopped)) = self.place(orders, &progress).await else {
+            return Ok(Measured::NOTHING);
+        };
+        let Some(rest) = self.rest(deadline, stopped).await else {
+            return Ok(Measured::NOTHING);
+        };
+        let used = Used::of(self.stack).since(&before);
+        let sagas = watch.finish().await;
+        progress.finish();
+        let report = self.report(placed, sagas, used, &rest).await?;
+        Ok(Measured {
+            report: Some(report),
+            interrupted: rest.interrupted,
+            unrest: rest.unrest.filter(|_| !rest.interrupted),
+        })
+    }
+
+    /// The answers, and whether the placing was interrupted; none after a second interruption.
+    async fn place(
+        &mut self,
+        orders: Vec<OrderLine>,
+        progress: &Progress,
+    ) -> Option<(Vec<Placed>, bool)> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let api = self.stack.api_url();
+        let placing = placing::place_all(
+            &self.client,
+            &api,
+            orders,
+            self.concurrency,
+            progress,
+            &stop,
+        );
+        let mut placing = std::pin::pin!(placing);
+        if let Some(placed) = self.interruption.or(&mut placing).await {
+            return Some((placed, false));
+        }
+        stop.store(true, Ordering::Release);
+        let placed = self.interruption.or(placing).await?;
+        Some((placed, true))
+    }
+
+    /// Waits until the system is at rest, not for long once it was interrupted; none after a
+    /// second interruption.
+    async fn rest(&mut self, deadline: Duration, interrupted: bool) -> Option<Rest> {
+        if !interrupted && let Some(rest) = self.interruption.or(self.stack.quiet(deadline)).await {
+            return Some(Rest {
+                interrupted: false,
+                unrest: rest.err(),
+            });
+        }
+        let rest = self.interruption.or(self.stack.quiet(GRACE)).await?;
+        Some(Rest {
+            interrupted: true,
+            unrest: rest.err(),
+        })
+    }
+
+    async fn report(
+        &self,
+        placed: Vec<Placed>,
+        sagas: Sagas,
+        used: Used,
+        rest: &Rest,
+    ) -> Result<Report, LocalError> {
+        let accepted = placed.iter().filter_map(|one| one.order.clone()).collect();
+        let evidence = evidence(self.stack, accepted, Some(sagas.rewrites)).await?;
+        Ok(Report::of(Run {
+            lines: placed.len(),
+            placed,
+            sagas,
+            used,
+            prices: Prices::list(),
+            evidence,
+            is_over: rest.unrest.is_none() || !rest.interrupted,
+            dead_letters: self.stack.dead_letter_depths(),
+        }))
+    }
+}
+
+/// How the waiting for rest ended.
+struct Rest {
+    interrupted: bool,
+    unrest: Option<LocalError>,
+}
+
+async fn stock(
+    stack: &Stack,
+    client: &HttpClient,
+    needs: &Needs,
+    deadline: Duration,
+) -> Result<(), LocalError> {
+    needs.restock(client, &stack.api_url()).await?;
+    stack.quiet(deadline).await
+}
