@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::new::args::NewCommand;
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,7 +26,8 @@ use clap::{Args, Parser, Subcommand};
         cargo local --data-dir .local-data       the same, and keep everything over a restart\n  \
         cargo local demo                         place the sample orders and check what becomes of them\n  \
         cargo local load orders.jsonl --json     place many orders and report as one JSON object\n  \
-        cargo local invoke notify-user events/notify-user-plain.json",
+        cargo local invoke notify-user events/notify-user-plain.json\n  \
+        cargo local new consumer award-points --on PaymentProcessed",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
@@ -71,6 +74,11 @@ pub enum Command {
     /// inserted behind the store's back. Reads the system that runs on --data-dir or is kept in
     /// it, or the one behind --aws-endpoint. Exits with 1 if something was tampered with.
     Verify(VerifyArgs),
+    /// Scaffold a consumer or an aggregate, with its tests, and wire it in
+    ///
+    /// The workspace passes its checks after as it did before: .ci/run, `cargo test-all`.
+    #[command(subcommand)]
+    New(NewCommand),
 }
 
 /// What all commands share.

@@ -11,6 +11,7 @@ mod direct_calls;
 mod duplicates_and_disorder;
 mod events_of_other_producers;
 mod feed;
+mod generator;
 mod interruptions;
 mod load;
 mod order_is_not_delivered;

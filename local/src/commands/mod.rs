@@ -6,6 +6,7 @@ mod function_table;
 mod interruption;
 pub mod invoke;
 pub mod load;
+pub mod new;
 pub mod restock;
 mod running;
 mod text_file;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Load(args) => load::run(&stack, &args).await,
         Command::Invoke(args) => invoke::run(&stack, &args).await,
         Command::Verify(args) => verify::run(&stack, &args).await,
+        Command::New(what) => new::run(&stack, &what),
     }
 }
 
