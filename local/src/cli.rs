@@ -27,6 +27,7 @@ use crate::commands::new::args::NewCommand;
         cargo local demo                         place the sample orders and check what becomes of them\n  \
         cargo local load orders.jsonl --json     place many orders and report as one JSON object\n  \
         cargo local invoke notify-user events/notify-user-plain.json\n  \
+        cargo local rebuild orders --data-dir .local-data\n  \
         cargo local new consumer award-points --on PaymentProcessed",
     args_conflicts_with_subcommands = true
 )]
@@ -74,6 +75,14 @@ pub enum Command {
     /// inserted behind the store's back. Reads the system that runs on --data-dir or is kept in
     /// it, or the one behind --aws-endpoint. Exits with 1 if something was tampered with.
     Verify(VerifyArgs),
+    /// Fold all events into new rows of a projection, switch to them, and drop the old ones
+    ///
+    /// Reads and writes go on meanwhile, and nothing is published or sent again. In the system
+    /// that runs on --data-dir, or is kept in it. Prints the phase, events and rows as they grow:
+    /// history and live (events are folded), switching (the new rows are complete), switched
+    /// (they are live), dropped (the old ones are gone). An interrupted rebuild does no harm; the
+    /// next one begins anew. Exits with 1 if a stream cannot be folded.
+    Rebuild(RebuildArgs),
     /// Scaffold a consumer or an aggregate, with its tests, and wire it in
     ///
     /// The workspace passes its checks after as it did before: .ci/run, `cargo test-all`.
@@ -168,6 +177,17 @@ pub struct InvokeArgs {
     /// Stock what the event's items need first
     #[arg(long)]
     pub with_stock: bool,
+    /// The system that runs on this folder, or is kept in it [default: a fresh one]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What to rebuild.
+#[derive(Debug, Clone, Args)]
+pub struct RebuildArgs {
+    /// The projection
+    #[arg(value_parser = ["orders"])]
+    pub projection: String,
     /// The system that runs on this folder, or is kept in it [default: a fresh one]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -125,4 +125,5 @@ functions! {
     "notify-user" => notify_user::run,
     "project-orders" => project_orders::run,
     "query-orders" => query_orders::run,
+    "rebuild-orders" => rebuild_orders::run,
 }

@@ -22,13 +22,15 @@ pub struct Tables {
     pub event_store: String,
     /// Table of the stock.
     pub stock: String,
-    /// Table of the orders' rows.
+    /// Blue table of the orders' rows, which also says which of the two is live.
     pub orders: String,
+    /// Green table of the orders' rows.
+    pub orders_green: String,
 }
 
 impl Tables {
-    /// The tables of a template, by their logical ids `EventStore`, `Stock` and `Orders`; where it
-    /// has none of that id, the id itself.
+    /// The tables of a template, by their logical ids `EventStore`, `Stock`, `Orders` and
+    /// `OrdersGreen`; where it has none of that id, the id itself.
     #[must_use]
     pub fn of(template: &sam_template::Stack) -> Self {
         let named = |id: &str| {
@@ -39,6 +41,7 @@ impl Tables {
             event_store: named("EventStore"),
             stock: named("Stock"),
             orders: named("Orders"),
+            orders_green: named("OrdersGreen"),
         }
     }
 }
@@ -111,7 +114,7 @@ pub struct StoreView {
     pub unreadable: Vec<String>,
     /// Available pieces by SKU.
     pub stock: BTreeMap<String, i64>,
-    /// Rows of orders by order id, as stored.
+    /// Rows of orders by order id, as stored: the live ones.
     pub rows: BTreeMap<String, Value>,
 }
 
@@ -130,7 +133,7 @@ impl StoreView {
             let available = item["available"].as_i64().unwrap_or(i64::MIN);
             view.stock.insert(sku, available);
         }
-        for item in store.scan(&tables.orders).await? {
+        for item in live_rows(store, tables).await? {
             let order = item["orderId"].as_str().unwrap_or_default().to_owned();
             view.rows.insert(order, item);
         }
@@ -172,6 +175,29 @@ impl StoreView {
         self.orders()
             .map(|(order, events)| (order, summary(events)))
             .collect()
+    }
+}
+
+/// Key of the item among the blue rows that says which rows are live; no order has it.
+const SWITCH_KEY: &str = " switch";
+
+/// The rows that are live now.
+async fn live_rows(store: Store<'_>, tables: &Tables) -> Result<Vec<Value>, LocalError> {
+    let (switch, blue): (Vec<_>, Vec<_>) = store
+        .scan(&tables.orders)
+        .await?
+        .into_iter()
+        .partition(|item| item["orderId"] == SWITCH_KEY);
+    let green = switch.first().is_some_and(|switch| {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let announced = switch["stage"] == "switching";
+        let over = announced && switch["at"].as_i64().is_some_and(|at| now >= at);
+        (switch["table"] == "green") != over
+    });
+    if green {
+        store.scan(&tables.orders_green).await
+    } else {
+        Ok(blue)
     }
 }
 

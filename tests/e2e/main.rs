@@ -18,6 +18,7 @@ mod order_is_not_delivered;
 mod order_is_paid_and_confirmed;
 mod questions;
 mod real_adapters;
+mod rebuild;
 mod restart;
 mod sample_events;
 mod snapshots;

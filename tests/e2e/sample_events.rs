@@ -62,6 +62,7 @@ async fn every_sample_event_passes_through_its_function() {
         ("update-inventory-order-cancelled", Value::Null),
         ("process-payment-order-cancelled", Value::Null),
         ("publish-events", taken),
+        ("rebuild-orders", json!({"live": "blue", "done": false})),
     ] {
         if name == "CONFIRMED" {
             system.order_at("67890", "confirmed").await;

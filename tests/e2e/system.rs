@@ -197,6 +197,7 @@ impl System {
             event_store: "EventStore".to_owned(),
             stock: "Stock".to_owned(),
             orders: "Orders".to_owned(),
+            orders_green: "OrdersGreen".to_owned(),
         };
         StoreView::read(Store::Url(&self.client, &self.aws), &tables)
             .await

@@ -78,7 +78,12 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
     let tables = system.aws("DynamoDB_20120810.ListTables", &json!({})).await;
     assert_eq!(
         tables["TableNames"],
-        json!(["shop-EventStore", "shop-Orders", "shop-Stock"])
+        json!([
+            "shop-EventStore",
+            "shop-Orders",
+            "shop-OrdersGreen",
+            "shop-Stock"
+        ])
     );
 }
 

@@ -7,8 +7,12 @@ use aws_adapters::environment::{ConfigError, required};
 pub struct Config {
     /// Table of the event store.
     pub event_store_table: String,
-    /// Table of the order summaries.
+    /// Blue table of the order summaries.
     pub orders_table: String,
+    /// Green table of the order summaries.
+    pub orders_green_table: String,
+    /// Name of the parameter that says which of the two are to be written.
+    pub orders_written_parameter: String,
 }
 
 impl Config {
@@ -20,6 +24,8 @@ impl Config {
         Ok(Self {
             event_store_table: required("EVENT_STORE_TABLE")?,
             orders_table: required("ORDERS_TABLE")?,
+            orders_green_table: required("ORDERS_GREEN_TABLE")?,
+            orders_written_parameter: required("ORDERS_WRITTEN_PARAMETER")?,
         })
     }
 }

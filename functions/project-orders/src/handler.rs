@@ -1,25 +1,22 @@
-//! Folding stored events into rows: one conditional write per order and batch, nothing read. A
-//! row that is behind, because a record came out of turn, is folded anew from the store.
+//! Folding stored events into rows, in every table that is to have them: one, or two while a
+//! rebuild makes a new one.
 
-use crate::summaries::OrderSummaries;
-use aws_adapters::dynamodb_order_summaries::Written;
+use crate::tables::OrderTables;
+use aws_adapters::order_projection::project;
 use aws_adapters::stream_record::stored_events;
-use domain::ids::OrderId;
-use domain::order::OrderEvent;
-use domain::order_summary::{OrderSummary, SummaryChange};
 use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::{decode, retrying};
+use event_sourcing::execute::retrying;
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
 use serde_json::Value;
 
 /// Projects batches of stored events.
 #[derive(Debug)]
-pub struct Handler<S, R> {
+pub struct Handler<S, T> {
     /// Where the events are.
     pub store: S,
     /// Where the rows are.
-    pub summaries: R,
+    pub tables: T,
 }
 
 /// The events of one order in a batch, in order, with the first record's number.
@@ -29,7 +26,7 @@ struct OrderBatch {
     events: Vec<Envelope>,
 }
 
-impl<S: EventStore, R: OrderSummaries> Handler<S, R> {
+impl<S: EventStore, T: OrderTables> Handler<S, T> {
     /// Projects one batch and answers which of its records have to come again.
     ///
     /// # Errors
@@ -49,79 +46,15 @@ impl<S: EventStore, R: OrderSummaries> Handler<S, R> {
         Ok(answer.into_payload())
     }
 
+    /// Asks anew for each order which tables there are: what is known of it grows old.
     async fn project(&self, batch: &OrderBatch) -> Result<(), Failure> {
-        let (Some(first), Some(last)) =
-            (version(batch.events.first()), version(batch.events.last()))
-        else {
-            return Err(Failure::Permanent(
-                "a stored event without a version".into(),
-            ));
-        };
-        let gap_free = batch
-            .events
-            .iter()
-            .zip(first..)
-            .all(|(event, expected)| event.version == Some(expected));
-        if !gap_free {
-            return self.rebuild(&batch.stream).await;
-        }
-        let events = read(&batch.events)?;
-        let written = if first == 1 {
-            self.put(fold(&batch.events, &events).as_ref()).await?
-        } else {
-            self.advance(first - 1, &batch.events, &events).await?
-        };
-        match written {
-            Written::Done => Ok(()),
-            // Delivered before.
-            Written::At {
-                version: Some(version),
-            } if version >= last => Ok(()),
-            Written::At { .. } => self.rebuild(&batch.stream).await,
-        }
-    }
-
-    /// Writes the row that the whole stream amounts to.
-    async fn rebuild(&self, stream: &str) -> Result<(), Failure> {
-        let history = retrying(|| self.store.read(stream, 1))
+        let tables = retrying(|| self.tables.to_write())
             .await
             .map_err(|error| Failure::from_error(&error))?;
-        let events = read(&history)?;
-        // A row that is newer by now is as good.
-        self.put(fold(&history, &events).as_ref()).await.map(|_| ())
-    }
-
-    async fn put(&self, row: Option<&OrderSummary>) -> Result<Written, Failure> {
-        let Some(row) = row else {
-            return Err(Failure::Permanent(
-                "the stream does not begin with OrderPlaced".into(),
-            ));
-        };
-        retrying(|| self.summaries.put_if_newer(row))
-            .await
-            .map_err(|error| Failure::from_error(&error))
-    }
-
-    async fn advance(
-        &self,
-        from: u64,
-        envelopes: &[Envelope],
-        events: &[OrderEvent],
-    ) -> Result<Written, Failure> {
-        let Some(order) = events.first().map(order_of) else {
-            return Ok(Written::Done);
-        };
-        let changes: Vec<_> = envelopes
-            .iter()
-            .zip(events)
-            .zip(from + 1..)
-            .map(|((envelope, event), version)| {
-                SummaryChange::of(event, version, &envelope.timestamp)
-            })
-            .collect();
-        retrying(|| self.summaries.advance(order, from, &changes))
-            .await
-            .map_err(|error| Failure::from_error(&error))
+        for rows in tables {
+            project(&self.store, rows, &batch.stream, &batch.events).await?;
+        }
+        Ok(())
     }
 }
 
@@ -139,47 +72,22 @@ fn collect(batches: &mut Vec<OrderBatch>, sequence_number: String, event: Envelo
     }
 }
 
-fn version(event: Option<&Envelope>) -> Option<u64> {
-    event.and_then(|event| event.version)
-}
-
-fn read(history: &[Envelope]) -> Result<Vec<OrderEvent>, Failure> {
-    history
-        .iter()
-        .map(|envelope| decode(envelope).map_err(|error| Failure::from_error(&error)))
-        .collect()
-}
-
-fn fold(history: &[Envelope], events: &[OrderEvent]) -> Option<OrderSummary> {
-    OrderSummary::fold(
-        history
-            .iter()
-            .zip(events)
-            .zip(1..)
-            .map(|((envelope, event), version)| (event, version, envelope.timestamp.as_str())),
-    )
-}
-
-fn order_of(event: &OrderEvent) -> &OrderId {
-    &event.terms().order_id
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summaries::InMemoryOrderSummaries;
+    use crate::tables::InMemoryOrderTables;
     use domain::order_summary::OrderStatus;
     use event_sourcing::chain::Head;
     use event_sourcing::in_memory::InMemoryEventStore;
     use serde_json::json;
 
-    type Tested = Handler<InMemoryEventStore, InMemoryOrderSummaries>;
+    type Tested = Handler<InMemoryEventStore, InMemoryOrderTables>;
 
     /// A handler whose store holds a confirmed order, and the order's stream records.
     async fn a_confirmed_order() -> (Tested, Vec<Value>) {
         let handler = Tested {
             store: InMemoryEventStore::default(),
-            summaries: InMemoryOrderSummaries::default(),
+            tables: InMemoryOrderTables::default(),
         };
         let mut records = Vec::new();
         for (version, event_type, more) in [
@@ -246,7 +154,7 @@ mod tests {
     async fn a_row_is_the_same_however_its_events_are_batched_repeated_and_reordered() {
         let (reference, records) = a_confirmed_order().await;
         deliver(&reference, &records).await;
-        let expected = reference.summaries.rows();
+        let expected = reference.tables.blue.rows();
         let row = expected.values().next().unwrap();
         assert_eq!((row.version, row.status), (3, OrderStatus::Confirmed));
 
@@ -265,7 +173,7 @@ mod tests {
                 let answer = deliver(&handler, &batch).await;
                 assert_eq!(answer["batchItemFailures"], json!([]));
             }
-            assert_eq!(handler.summaries.rows(), expected, "{order:?}");
+            assert_eq!(handler.tables.blue.rows(), expected, "{order:?}");
         }
     }
 
@@ -279,6 +187,6 @@ mod tests {
             answer["batchItemFailures"],
             json!([{"itemIdentifier": "9"}])
         );
-        assert_eq!(handler.summaries.rows().len(), 1);
+        assert_eq!(handler.tables.blue.rows().len(), 1);
     }
 }

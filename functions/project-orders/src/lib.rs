@@ -2,11 +2,12 @@
 
 pub mod config;
 pub mod handler;
-pub mod summaries;
+pub mod tables;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
-use aws_adapters::dynamodb_order_summaries::DynamoDbOrderSummaries;
+use aws_adapters::order_tables::{Remembered, Sides};
+use aws_adapters::written_tables::WrittenTables;
 use aws_adapters::{lambda, telemetry};
 
 /// Serves the function.
@@ -16,10 +17,15 @@ use aws_adapters::{lambda, telemetry};
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
-    let dynamodb = Connection::from_env()?.dynamodb();
+    let aws = Connection::from_env()?;
+    let dynamodb = aws.dynamodb();
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(dynamodb.clone(), config.event_store_table),
-        summaries: DynamoDbOrderSummaries::new(dynamodb, config.orders_table),
+        tables: tables::DynamoDbOrderTables {
+            tables: Sides::new(&dynamodb, config.orders_table, config.orders_green_table),
+            written: WrittenTables::new(aws.ssm(), config.orders_written_parameter),
+            remembered: Remembered::default(),
+        },
     };
     let handler = &handler;
     lambda::serve(|invocation| async move { handler.handle(invocation.payload).await }).await

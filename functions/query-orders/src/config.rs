@@ -7,8 +7,10 @@ use aws_adapters::environment::{ConfigError, required};
 pub struct Config {
     /// Table of the event store.
     pub event_store_table: String,
-    /// Table of the order summaries.
+    /// Blue table of the order summaries.
     pub orders_table: String,
+    /// Green table of the order summaries.
+    pub orders_green_table: String,
     /// Table of the stock.
     pub stock_table: String,
 }
@@ -22,6 +24,7 @@ impl Config {
         Ok(Self {
             event_store_table: required("EVENT_STORE_TABLE")?,
             orders_table: required("ORDERS_TABLE")?,
+            orders_green_table: required("ORDERS_GREEN_TABLE")?,
             stock_table: required("STOCK_TABLE")?,
         })
     }

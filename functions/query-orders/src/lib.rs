@@ -9,8 +9,8 @@ pub mod read_models;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
-use aws_adapters::dynamodb_order_summaries::DynamoDbOrderSummaries;
 use aws_adapters::dynamodb_stock::DynamoDbStock;
+use aws_adapters::order_tables::LiveOrderSummaries;
 use aws_adapters::{lambda, telemetry};
 
 /// Serves the function.
@@ -24,7 +24,11 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(dynamodb.clone(), config.event_store_table),
         read_models: read_models::DynamoDbReadModels {
-            summaries: DynamoDbOrderSummaries::new(dynamodb.clone(), config.orders_table),
+            summaries: LiveOrderSummaries::new(
+                dynamodb.clone(),
+                &config.orders_table,
+                &config.orders_green_table,
+            ),
             stock: DynamoDbStock::new(dynamodb, config.stock_table),
         },
     };

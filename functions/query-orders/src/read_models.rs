@@ -1,12 +1,12 @@
 //! The port to the read models.
 
-use aws_adapters::dynamodb_order_summaries::{
-    DynamoDbOrderSummaries, PageStart, SummaryError, SummaryPage,
-};
+use aws_adapters::dynamodb_order_summaries::{PageStart, SummaryError, SummaryPage};
 use aws_adapters::dynamodb_stock::DynamoDbStock;
+use aws_adapters::order_tables::LiveOrderSummaries;
 use domain::ids::{OrderId, Sku, UserId};
 use domain::inventory::StockLevel;
 use domain::order_summary::OrderSummary;
+use event_sourcing::clock::{Clock, SystemClock};
 use event_sourcing::store::ReadError;
 use std::future::Future;
 
@@ -43,17 +43,18 @@ pub trait ReadModels: Send + Sync {
 }
 
 /// The rows in tables.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct DynamoDbReadModels {
-    /// Rows of orders.
-    pub summaries: DynamoDbOrderSummaries,
+    /// Rows of orders: the live ones.
+    pub summaries: LiveOrderSummaries,
     /// Levels of SKUs.
     pub stock: DynamoDbStock,
 }
 
 impl ReadModels for DynamoDbReadModels {
     async fn order(&self, order: &OrderId) -> Result<Option<OrderSummary>, SummaryError> {
-        self.summaries.get(order).await
+        let live = self.summaries.at(SystemClock.now()).await?;
+        live.get(order).await
     }
 
     async fn orders_of(
@@ -62,7 +63,8 @@ impl ReadModels for DynamoDbReadModels {
         limit: u16,
         after: Option<&PageStart>,
     ) -> Result<SummaryPage, SummaryError> {
-        self.summaries.by_user(user, limit, after).await
+        let live = self.summaries.at(SystemClock.now()).await?;
+        live.by_user(user, limit, after).await
     }
 
     async fn stock(&self, sku: &Sku) -> Result<Option<StockLevel>, ReadError> {

@@ -83,8 +83,10 @@ pub(crate) fn read(
     let has_stream = stream(properties, &mut request)?;
     let mut ttl_attribute = None;
     if let Some(mut ttl) = properties.map("TimeToLiveSpecification")? {
-        let enabled = ttl.boolean("Enabled")?.unwrap_or(false);
-        ttl_attribute = ttl.text("AttributeName")?.filter(|_| enabled);
+        if ttl.boolean("Enabled")?.unwrap_or(false) {
+            ttl_attribute = Some(ttl.required_text("AttributeName")?);
+        }
+        ttl.without_local_effect(&["AttributeName"]);
         ttl.finish()?;
     }
     Ok(Table {

@@ -7,6 +7,7 @@ mod interruption;
 pub mod invoke;
 pub mod load;
 pub mod new;
+pub mod rebuild;
 pub mod restock;
 mod running;
 mod text_file;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Load(args) => load::run(&stack, &args).await,
         Command::Invoke(args) => invoke::run(&stack, &args).await,
         Command::Verify(args) => verify::run(&stack, &args).await,
+        Command::Rebuild(args) => rebuild::run(&stack, &args).await,
         Command::New(what) => new::run(&stack, &what),
     }
 }

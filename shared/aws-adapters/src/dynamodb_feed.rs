@@ -123,7 +123,7 @@ impl DynamoDbFeed {
         } else {
             Phase::History(segments)
         };
-        batch(events, Place { phase, ..place }, false)
+        batch(events, Place { phase, ..place }, None)
     }
 
     /// One page of a segment, in order, and where the segment goes on.
@@ -187,17 +187,21 @@ impl DynamoDbFeed {
         place: Place,
         mut places: BTreeMap<String, ShardPlace>,
     ) -> Result<Batch, FeedError> {
+        let asked = Timestamp::now();
         let shards = self.shards(&place.stream).await?;
         places.retain(|id, _| shards.iter().any(|shard| shard.shard_id() == Some(id)));
         let mut events = Vec::new();
-        let mut caught_up = true;
+        let mut reached = Reached {
+            caught_up: true,
+            through: Some(asked),
+        };
         let since = Timestamp::from_millisecond(place.began)
             .map_err(|error| FeedError::Position(error.to_string()))?
             - SLACK;
         for shard in readable(&shards, &places) {
             let at = places.get(shard).cloned();
             let (records, after) = self.records(&place.stream, shard, at.as_ref()).await?;
-            caught_up &= records.is_empty() && after != Some(ShardPlace::Done);
+            reached.add(&records, after == Some(ShardPlace::Done));
             for record in &records {
                 events.extend(stored(record, since)?);
             }
@@ -206,7 +210,7 @@ impl DynamoDbFeed {
             }
         }
         let phase = Phase::Live(places);
-        batch(events, Place { phase, ..place }, caught_up)
+        batch(events, Place { phase, ..place }, Some(reached))
     }
 
     async fn stream_of_table(&self) -> Result<String, FeedError> {
@@ -331,11 +335,42 @@ fn still_kept(began: i64) -> Result<(), FeedError> {
     Ok(())
 }
 
-fn batch(events: Vec<Envelope>, place: Place, caught_up: bool) -> Result<Batch, FeedError> {
+/// How far the stream was read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Reached {
+    caught_up: bool,
+    through: Option<Timestamp>,
+}
+
+impl Reached {
+    /// Adds what was read of a shard. A shard's records are in the order of their times, which are
+    /// to the second: what came before the last one's second is complete. Of a shard that ended,
+    /// the children are still to be read.
+    fn add(&mut self, records: &[Record], ended: bool) {
+        self.caught_up &= records.is_empty() && !ended;
+        if ended {
+            self.through = None;
+        } else if let Some(last) = records.last() {
+            let second = last
+                .dynamodb()
+                .and_then(|change| change.approximate_creation_date_time())
+                .and_then(|created| Timestamp::from_second(created.secs()).ok());
+            self.through = self.through.zip(second).map(|(one, other)| one.min(other));
+        }
+    }
+}
+
+/// A batch of history has not reached the stream.
+fn batch(
+    events: Vec<Envelope>,
+    place: Place,
+    reached: Option<Reached>,
+) -> Result<Batch, FeedError> {
     Ok(Batch {
         events,
         position: written(&place)?,
-        caught_up,
+        caught_up: reached.is_some_and(|reached| reached.caught_up),
+        through: reached.and_then(|reached| reached.through),
     })
 }
 
@@ -482,5 +517,29 @@ mod tests {
         };
         assert!(hours_ago(1).is_ok());
         assert!(matches!(hours_ago(24), Err(FeedError::Expired(_))));
+    }
+
+    #[test]
+    fn a_stream_is_read_through_to_the_second_of_the_last_record_of_its_slowest_shard() {
+        let created = |second| {
+            let change = aws_sdk_dynamodbstreams::types::StreamRecord::builder()
+                .approximate_creation_date_time(
+                    aws_sdk_dynamodbstreams::primitives::DateTime::from_secs(second),
+                )
+                .build();
+            Record::builder().dynamodb(change).build()
+        };
+        let second = |second| Timestamp::from_second(second).ok();
+        let mut reached = Reached {
+            caught_up: true,
+            through: second(100),
+        };
+        reached.add(&[], false);
+        assert_eq!((reached.caught_up, reached.through), (true, second(100)));
+        reached.add(&[created(97), created(98)], false);
+        reached.add(&[created(99)], false);
+        assert_eq!((reached.caught_up, reached.through), (false, second(98)));
+        reached.add(&[], true);
+        assert_eq!(reached.through, None);
     }
 }

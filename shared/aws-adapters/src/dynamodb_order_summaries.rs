@@ -1,5 +1,7 @@
 //! The read model of orders in a table: rows by `orderId`, and a keys-only index by user.
 
+mod emptying;
+
 use crate::dynamodb_event_store::describe;
 use crate::dynamodb_item::{self, Item};
 use aws_sdk_dynamodb::Client;

@@ -1,8 +1,8 @@
 //! The only crate that names an AWS SDK.
 //!
 //! Reading order: [`connection`] (how clients reach AWS), [`dynamodb_item`] (events as items),
-//! [`dynamodb_event_store`], [`dynamodb_snapshots`], [`dynamodb_stock`],
-//! [`dynamodb_order_summaries`],
+//! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
+//! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
 //! [`eventbridge_publisher`], [`stream_record`], [`http_api`] (requests, answers and problems),
 //! [`telemetry`], [`lambda`] (the glue to the runtime); with their features `ses_mailer` and
 //! `parameter_store`.
@@ -19,9 +19,13 @@ pub mod environment;
 pub mod eventbridge_publisher;
 pub mod http_api;
 pub mod lambda;
+pub mod order_projection;
+pub mod order_tables;
 #[cfg(feature = "ssm")]
 pub mod parameter_store;
 #[cfg(feature = "ses")]
 pub mod ses_mailer;
 pub mod stream_record;
 pub mod telemetry;
+#[cfg(feature = "ssm")]
+pub mod written_tables;

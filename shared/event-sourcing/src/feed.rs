@@ -14,6 +14,7 @@
 use crate::envelope::Envelope;
 use crate::retry::{Retry, Retryable};
 use crate::store::Source;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::future::Future;
@@ -32,6 +33,9 @@ pub struct Batch {
     pub position: Position,
     /// Whether everything stored before this call has been delivered.
     pub caught_up: bool,
+    /// Everything stored before this time has been delivered; `None` while that cannot be said.
+    /// It moves on also where appends never pause, and so no call catches up.
+    pub through: Option<Timestamp>,
 }
 
 /// Why a feed delivered nothing.
@@ -167,7 +171,6 @@ pub fn in_order(last: Option<(String, u64)>, page: Vec<Envelope>) -> Vec<Deliver
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
     use serde_json::json;
 
     fn event(stream: &str, version: u64) -> Envelope {

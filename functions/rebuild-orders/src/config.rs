@@ -1,0 +1,35 @@
+//! Settings of this function.
+
+use aws_adapters::environment::{ConfigError, parsed, required};
+use jiff::SignedDuration;
+
+/// What the template sets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Table of the event store.
+    pub event_store_table: String,
+    /// Blue table of the order summaries.
+    pub orders_table: String,
+    /// Green table of the order summaries.
+    pub orders_green_table: String,
+    /// Name of the parameter that says which of the two are written.
+    pub orders_written_parameter: String,
+    /// How long after the switch the old rows stay: longer than any reader takes.
+    pub drop_after: SignedDuration,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the bad variable.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            event_store_table: required("EVENT_STORE_TABLE")?,
+            orders_table: required("ORDERS_TABLE")?,
+            orders_green_table: required("ORDERS_GREEN_TABLE")?,
+            orders_written_parameter: required("ORDERS_WRITTEN_PARAMETER")?,
+            drop_after: SignedDuration::from_secs(parsed::<u32>("DROP_AFTER_SECONDS", 15)?.into()),
+        })
+    }
+}
