@@ -3,7 +3,7 @@
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_snapshots::DynamoDbSnapshots;
-use aws_endpoint::{Endpoint, Options};
+use aws_endpoint::{Counters, Endpoint, Options};
 use event_sourcing::chain::Head;
 use event_sourcing::decider::{Decider, Event};
 use event_sourcing::envelope::Envelope;
@@ -93,12 +93,21 @@ async fn a_store() -> (Endpoint, DynamoDbEventStore, DynamoDbSnapshots) {
     )
 }
 
+/// What DynamoDB was asked for so far.
+fn used(endpoint: &Endpoint) -> Counters {
+    endpoint.meter().total(|call| call.service == "dynamodb")
+}
+
 /// DynamoDB requests so far.
 fn requests(endpoint: &Endpoint) -> u64 {
-    endpoint
-        .meter()
-        .total(|call| call.service == "dynamodb")
-        .requests
+    used(endpoint).requests
+}
+
+/// So many events from a number on.
+fn counted(from: u64, count: u64) -> Vec<Envelope> {
+    (from..from + count)
+        .map(|n| Envelope::new(&n.to_string(), "Counted", Timestamp::UNIX_EPOCH, json!({})))
+        .collect()
 }
 
 #[tokio::test]
@@ -111,16 +120,7 @@ async fn a_stream_of_any_length_is_loaded_in_two_requests() {
     };
     let mut head = Head::START;
     for hundred in 1..=10_u64 {
-        let events = (0..100)
-            .map(|n| {
-                Envelope::new(
-                    &format!("{hundred}-{n}"),
-                    "Counted",
-                    Timestamp::UNIX_EPOCH,
-                    json!({}),
-                )
-            })
-            .collect();
+        let events = counted(hundred * 100, 100);
         let stored = store.append("s", &head, events).await.unwrap();
         head = Head::after(stored.last());
         // Whoever loads keeps the snapshot that is due.
@@ -165,5 +165,60 @@ async fn a_stream_of_any_length_is_loaded_in_two_requests() {
     let before = requests(&endpoint);
     both.load::<Counter<2>>("s").await.unwrap();
     assert_eq!(requests(&endpoint) - before, 2);
+    endpoint.shutdown().await.unwrap();
+}
+
+/// The table of ARCHITECTURE.md: an event is one unit to write, two in a transaction; a load costs
+/// a unit for 4 KB, in requests of 1 MB, and with a snapshot two requests whatever the length.
+#[tokio::test]
+async fn an_append_and_a_load_take_the_units_that_they_are_designed_for() {
+    let (endpoint, store, snapshots) = a_store().await;
+    let both = Snapshotting {
+        events: &store,
+        snapshots: &snapshots,
+        policy: SnapshotPolicy::default(),
+    };
+    let spent = |before: Counters| {
+        let spent = used(&endpoint) - before;
+        (spent.requests, spent.write_units, spent.read_units)
+    };
+
+    let before = used(&endpoint);
+    let one = store.append("one", &Head::START, counted(1, 1)).await;
+    assert_eq!(spent(before), (1, 1.0, 0.0), "append 1");
+    let before = used(&endpoint);
+    let head = Head::after(one.unwrap().last());
+    store.append("one", &head, counted(2, 3)).await.unwrap();
+    assert_eq!(spent(before), (1, 6.0, 0.0), "append 3");
+
+    let mut head = Head::START;
+    for (length, requests) in [(10, 1), (1_000, 1), (10_000, 2)] {
+        while head.version < length {
+            let more = counted(head.version + 1, (length - head.version).min(100));
+            let stored = store.append("s", &head, more).await.unwrap();
+            head = Head::after(stored.last());
+        }
+        let before = used(&endpoint);
+        let events = store.read("s", 1).await.unwrap();
+        let (asked, _, whole) = spent(before);
+        assert_eq!(
+            (events.len() as u64, asked),
+            (length, requests),
+            "load {length}"
+        );
+
+        both.load::<Counter<1>>("s").await.unwrap();
+        let before = used(&endpoint);
+        let loaded = both.load::<Counter<1>>("s").await.unwrap();
+        let (asked, written, tail) = spent(before);
+        assert_eq!((loaded.head, written), (head.clone(), 0.0));
+        if length >= 100 {
+            assert_eq!(asked, 2, "load {length} with a snapshot");
+            assert!(tail <= 2.0, "{tail} units to load {length} with a snapshot");
+        }
+        println!(
+            "load {length}: {requests} requests, {whole} RCU; with a snapshot {asked}, {tail} RCU"
+        );
+    }
     endpoint.shutdown().await.unwrap();
 }
