@@ -144,13 +144,14 @@ async fn a_rebuild_under_load_makes_every_row_the_fold_of_its_stream_and_reads_n
         answer
     };
     let ((), reads, answer) = tokio::join!(write, read(&system, &stop), rebuild);
-    assert!(reads > 200, "{reads} reads");
+    assert!(reads > 20, "{reads} reads while it was rebuilt");
     assert_eq!(
         (&answer["phase"], &answer["live"]),
         (&json!("dropped"), &json!("green"))
     );
     let accepted = accepted.into_inner();
-    assert!(accepted.len() > 200, "{} orders", accepted.len());
+    let meanwhile = accepted.len() - before.len();
+    assert!(meanwhile > 20, "{meanwhile} orders while it was rebuilt");
     // Also: one UserNotified per trigger, and each row is the fold of its stream.
     system.invariants_hold(&accepted).await;
     let row = system.get(&format!("/orders/{}", before[7])).await.json();
@@ -165,7 +166,7 @@ async fn a_rebuild_under_load_makes_every_row_the_fold_of_its_stream_and_reads_n
     let output = run(&["rebuild", "orders", "--data-dir", folder]);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}");
-    assert!(printed.contains("live "), "{printed}");
+    assert!(printed.contains("rows written  blue is live"), "{printed}");
     assert!(
         printed.contains("switched from green to blue; green is empty"),
         "{printed}"
