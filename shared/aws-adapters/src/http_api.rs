@@ -362,6 +362,20 @@ mod tests {
     }
 
     #[test]
+    fn the_subject_is_that_of_the_verified_token() {
+        let request = |authorizer: Value| {
+            let payload = json!({"version": "2.0", "routeKey": "POST /x", "rawPath": "/x",
+                "headers": {"authorization": "Bearer not-looked-at"}, "isBase64Encoded": false,
+                "requestContext": {"http": {"method": "POST"}, "authorizer": authorizer}});
+            HttpRequest::from_payload(payload).unwrap()
+        };
+        let token = json!({"jwt": {"claims": {"sub": "abc123"}, "scopes": null}});
+        assert_eq!(request(token).subject().as_deref(), Some("abc123"));
+        assert_eq!(request(json!({"jwt": {"claims": {}}})).subject(), None);
+        assert_eq!(request(Value::Null).subject(), None);
+    }
+
+    #[test]
     fn the_refused_field_is_named() {
         for (body, field) in [
             ("", "body"),

@@ -21,6 +21,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Runs the whole contract.
 pub async fn check<S: EventStore>(store: &S) {
+    check_but_length(store).await;
+    a_long_stream_is_read_in_order(store, 10_000, 100).await;
+}
+
+/// Runs the contract but for [`a_long_stream_is_read_in_order`], whose length and pace a slow
+/// emulator cannot stand.
+pub async fn check_but_length<S: EventStore>(store: &S) {
     an_absent_stream_is_empty(store).await;
     events_are_read_in_order_as_they_were_written(store).await;
     a_read_sees_every_append_before_it(store).await;
@@ -30,7 +37,6 @@ pub async fn check<S: EventStore>(store: &S) {
     the_same_append_again_conflicts_with_itself(store).await;
     a_command_whose_answer_was_lost_is_not_executed_twice(store).await;
     a_read_follows_every_page(store).await;
-    ten_thousand_events_are_read_in_order(store).await;
     numbers_and_texts_come_back_to_the_digit_and_the_letter(store).await;
     unknown_fields_come_back(store).await;
     every_event_is_linked_to_the_one_before(store).await;
@@ -260,18 +266,24 @@ pub async fn a_read_follows_every_page(store: &impl EventStore) {
     assert!(all.iter().all(|event| event.data["padding"] == padding));
 }
 
-/// A long stream, appended a hundred at a time.
-pub async fn ten_thousand_events_are_read_in_order(store: &impl EventStore) {
+/// A long stream of so many events, appended so many at a time.
+pub async fn a_long_stream_is_read_in_order(
+    store: &impl EventStore,
+    length: usize,
+    at_a_time: usize,
+) {
     let stream = new_stream();
+    let numbers: Vec<_> = (0..length).collect();
     let mut head = Head::START;
-    for hundred in 0..100 {
-        let next = (0..100)
-            .map(|n| event(&format!("e{}", hundred * 100 + n), json!({"n": n})))
+    for some in numbers.chunks(at_a_time.max(1)) {
+        let next = some
+            .iter()
+            .map(|n| event(&format!("e{n}"), json!({"n": n})))
             .collect();
         head = append(store, &stream, &head, next).await;
     }
     let all = read(store, &stream).await;
-    assert_eq!(all.len(), 10_000);
+    assert_eq!(all.len(), length);
     for (at, event) in (1..).zip(&all) {
         assert_eq!(event.version, Some(at));
         assert_eq!(event.event_id, format!("e{}", at - 1));
