@@ -66,6 +66,18 @@ impl Connection {
         )
     }
 
+    /// The same connection with so much time for each answer, for a slow emulator.
+    #[must_use]
+    pub fn with_patience(self, longest: Duration) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(longest)
+            .build();
+        Self {
+            sdk: self.sdk.into_builder().timeout_config(timeouts).build(),
+        }
+    }
+
     fn new(
         region: &str,
         credentials: Credentials,

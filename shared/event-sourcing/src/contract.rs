@@ -25,8 +25,8 @@ pub async fn check<S: EventStore>(store: &S) {
     a_long_stream_is_read_in_order(store, 10_000, 100).await;
 }
 
-/// Runs the contract but for [`a_long_stream_is_read_in_order`], whose length and pace a slow
-/// emulator cannot stand.
+/// Runs the contract but for [`a_long_stream_is_read_in_order`], whose pace a slow emulator wants
+/// to be its own.
 pub async fn check_but_length<S: EventStore>(store: &S) {
     an_absent_stream_is_empty(store).await;
     events_are_read_in_order_as_they_were_written(store).await;
