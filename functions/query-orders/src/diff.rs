@@ -7,6 +7,7 @@ use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::decode;
 use event_sourcing::failure::Failure;
 use event_sourcing::time_travel::{FieldChange, Moment, differences};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// Fields that change with every event by themselves.
@@ -20,11 +21,20 @@ pub fn moment(text: &str) -> Result<Moment, &'static str> {
     if let Ok(version) = text.parse() {
         return Ok(Moment::Version(version));
     }
+    time(text)
+        .map(Moment::Time)
+        .map_err(|_| "must be a version such as 2, or a time like 2025-01-01T12:00:00Z")
+}
+
+/// A time as a client writes it in a query.
+///
+/// # Errors
+/// What it must be.
+pub fn time(text: &str) -> Result<Timestamp, &'static str> {
     // A plus sign in a query stands for a space.
     text.replace(' ', "+")
         .parse()
-        .map(Moment::Time)
-        .map_err(|_| "must be a version such as 2, or a time like 2025-01-01T12:00:00Z")
+        .map_err(|_| "must be a time like 2025-01-01T12:00:00Z")
 }
 
 /// The events of an order after `from` and up to `to`, each with the fields that it changed;
@@ -88,7 +98,6 @@ fn told(event: &Envelope, changes: &[FieldChange]) -> Value {
 mod tests {
     use super::*;
     use event_sourcing::chain::{Head, record};
-    use jiff::Timestamp;
 
     fn history() -> Vec<Envelope> {
         let at = |second: i64| Timestamp::from_second(1_735_732_800 + second).unwrap();

@@ -17,7 +17,6 @@ use event_sourcing::failure::Failure;
 use event_sourcing::retry::Retryable;
 use event_sourcing::store::EventStore;
 use event_sourcing::time_travel;
-use jiff::Timestamp;
 use serde_json::json;
 
 /// Rows of a page where the client names no number.
@@ -41,10 +40,8 @@ enum Moment {
     Latest,
     /// At least this version.
     AtLeast(u64),
-    /// After exactly this many events.
-    Version(u64),
-    /// At this time.
-    Time(Timestamp),
+    /// As it was.
+    At(time_travel::Moment),
 }
 
 impl<S: EventStore, R: ReadModels> Handler<S, R> {
@@ -81,7 +78,7 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
                     _ => self.fold(&id, moment).await?,
                 }
             }
-            Moment::Version(_) | Moment::Time(_) => self.fold(&id, moment).await?,
+            Moment::At(_) => self.fold(&id, moment).await?,
         };
         let row = row.ok_or_else(|| absent(&id, moment))?;
         let etag = format!("\"{}\"", row.version);
@@ -97,15 +94,15 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
     async fn fold(&self, id: &OrderId, moment: Moment) -> Result<Option<OrderSummary>, Problem> {
         let history = self.history(id, 1).await?;
         let latest = history.last().and_then(|event| event.version).unwrap_or(0);
-        if let Moment::AtLeast(version) | Moment::Version(version) = moment
+        let asked = match moment {
+            Moment::AtLeast(version) => Some(("minVersion", version)),
+            Moment::At(time_travel::Moment::Version(version)) => Some(("version", version)),
+            Moment::Latest | Moment::At(time_travel::Moment::Time(_)) => None,
+        };
+        if let Some((parameter, version)) = asked
             && latest > 0
             && version > latest
         {
-            let parameter = if moment == Moment::Version(version) {
-                "version"
-            } else {
-                "minVersion"
-            };
             return Err(Problem::new(
                 404,
                 "no-such-version",
@@ -114,14 +111,10 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
             )
             .of(parameter));
         }
-        let until: Vec<_> = history
-            .iter()
-            .take_while(|event| match moment {
-                Moment::Latest | Moment::AtLeast(_) => true,
-                Moment::Version(version) => event.version <= Some(version),
-                Moment::Time(time) => event.at() <= time,
-            })
-            .collect();
+        let until = match moment {
+            Moment::Latest | Moment::AtLeast(_) => &history[..],
+            Moment::At(moment) => &history[..moment.count(&history)],
+        };
         let events = until
             .iter()
             .map(|envelope| decode::<OrderEvent>(envelope).map_err(failed))
@@ -226,27 +219,23 @@ fn failed(error: impl std::error::Error + Retryable) -> Problem {
 
 fn absent(id: &OrderId, moment: Moment) -> Problem {
     match moment {
-        Moment::Time(time) => Problem::not_found(&format!("order {id} was not there at {time}")),
+        Moment::At(time_travel::Moment::Time(time)) => {
+            Problem::not_found(&format!("order {id} was not there at {time}"))
+        }
         _ => Problem::not_found(&format!("no order {id}")),
     }
     .of("id")
 }
 
 fn moment(request: &HttpRequest) -> Result<Moment, Problem> {
-    let time = |text: &str| {
-        // A plus sign in a query stands for a space.
-        text.replace(' ', "+")
-            .parse::<Timestamp>()
-            .map_err(|_| "must be a time like 2025-01-01T12:00:00Z")
-    };
     let least = request.query("minVersion", positive)?;
     let version = request.query("version", positive)?;
-    let as_of = request.query("asOf", time)?;
+    let as_of = request.query("asOf", diff::time)?;
     match (least, version, as_of) {
         (None, None, None) => Ok(Moment::Latest),
         (Some(least), None, None) => Ok(Moment::AtLeast(least)),
-        (None, Some(version), None) => Ok(Moment::Version(version)),
-        (None, None, Some(as_of)) => Ok(Moment::Time(as_of)),
+        (None, Some(version), None) => Ok(Moment::At(time_travel::Moment::Version(version))),
+        (None, None, Some(as_of)) => Ok(Moment::At(time_travel::Moment::Time(as_of))),
         _ => Err(Problem::invalid(
             "version",
             "excludes asOf and minVersion: give one of the three",
