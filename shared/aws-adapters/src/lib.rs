@@ -4,8 +4,8 @@
 //! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
 //! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
 //! [`eventbridge_publisher`], [`stream_record`], [`http_api`] (requests, answers and problems),
-//! [`telemetry`], [`lambda`] (the glue to the runtime); with their features `ses_mailer` and
-//! `parameter_store`.
+//! [`telemetry`], [`metrics`], [`lambda`] (the glue to the runtime); with their features
+//! `ses_mailer` and `parameter_store`.
 
 pub mod connection;
 pub mod dynamodb_event_store;
@@ -19,6 +19,7 @@ pub mod environment;
 pub mod eventbridge_publisher;
 pub mod http_api;
 pub mod lambda;
+pub mod metrics;
 pub mod order_projection;
 pub mod order_tables;
 #[cfg(feature = "ssm")]

@@ -1,0 +1,191 @@
+//! Metrics: one line of JSON on standard output in CloudWatch's embedded metric format, from which
+//! CloudWatch makes the metrics. No request, no client, no waiting.
+//!
+//! The one dimension is the function's name, so that stacks in one account do not mix. Names are
+//! `&'static str` and values are numbers: no id and no payload can become a metric, each of which
+//! would cost by the month.
+
+use crate::environment::{ConfigError, required};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use std::io::Write as _;
+
+/// Where all metrics are in CloudWatch.
+pub const NAMESPACE: &str = "Orderflow";
+/// The one dimension.
+pub const DIMENSION: &str = "function";
+
+/// What a value is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Count,
+    Seconds,
+}
+
+/// One measured value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    name: &'static str,
+    unit: Unit,
+    value: u64,
+}
+
+impl Metric {
+    /// So many of something.
+    #[must_use]
+    pub fn count(name: &'static str, count: u64) -> Self {
+        Self {
+            name,
+            unit: Unit::Count,
+            value: count,
+        }
+    }
+
+    /// So long, in whole seconds; less than none counts as none.
+    #[must_use]
+    pub fn seconds(name: &'static str, duration: SignedDuration) -> Self {
+        Self {
+            name,
+            unit: Unit::Seconds,
+            value: u64::try_from(duration.as_secs()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Tells metrics of one function.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    function: String,
+}
+
+impl Metrics {
+    /// The metrics of the function that runs, as the platform names it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], when it names none.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self::of(required("AWS_LAMBDA_FUNCTION_NAME")?))
+    }
+
+    /// The metrics of a function.
+    #[must_use]
+    pub fn of(function: impl Into<String>) -> Self {
+        Self {
+            function: function.into(),
+        }
+    }
+
+    /// Tells values measured at a time; nothing for no values.
+    pub fn tell(&self, at: Timestamp, metrics: &[Metric]) {
+        for metrics in metrics.chunks(MAX_METRICS) {
+            let line = self.line(at, metrics);
+            // Standard output that is gone takes the log with it; the work is done nevertheless.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
+    }
+
+    /// The line.
+    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+    fn line(&self, at: Timestamp, metrics: &[Metric]) -> Value {
+        let definitions: Vec<_> = metrics
+            .iter()
+            .map(|metric| {
+                let unit = match metric.unit {
+                    Unit::Count => "Count",
+                    Unit::Seconds => "Seconds",
+                };
+                json!({"Name": metric.name, "Unit": unit})
+            })
+            .collect();
+        let mut line = Map::from_iter([
+            (
+                "_aws".to_owned(),
+                json!({
+                    "Timestamp": at.as_millisecond(),
+                    "CloudWatchMetrics": [{
+                        "Namespace": NAMESPACE,
+                        "Dimensions": [[DIMENSION]],
+                        "Metrics": definitions,
+                    }],
+                }),
+            ),
+            (DIMENSION.to_owned(), json!(self.function)),
+            // Lambda's own filter goes by these two.
+            // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+            ("level".to_owned(), json!("INFO")),
+            ("timestamp".to_owned(), json!(at.to_string())),
+        ]);
+        line.extend(
+            metrics
+                .iter()
+                .map(|metric| (metric.name.to_owned(), json!(metric.value))),
+        );
+        Value::Object(line)
+    }
+}
+
+/// Most metrics of one directive, from the specification.
+const MAX_METRICS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_shape_that_cloudwatch_reads() {
+        let at = Timestamp::from_millisecond(1_735_732_800_123).unwrap();
+        let metrics = [
+            Metric::count("OrdersHealed", 3),
+            Metric::seconds("OldestOpenOrder", SignedDuration::from_millis(61_900)),
+        ];
+        assert_eq!(
+            Metrics::of("shop-sweep-orders").line(at, &metrics),
+            json!({
+                "_aws": {
+                    "Timestamp": 1_735_732_800_123_i64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "Orderflow",
+                        "Dimensions": [["function"]],
+                        "Metrics": [
+                            {"Name": "OrdersHealed", "Unit": "Count"},
+                            {"Name": "OldestOpenOrder", "Unit": "Seconds"},
+                        ],
+                    }],
+                },
+                "function": "shop-sweep-orders",
+                "level": "INFO",
+                "timestamp": "2025-01-01T12:00:00.123Z",
+                "OrdersHealed": 3,
+                "OldestOpenOrder": 61,
+            })
+        );
+    }
+
+    /// The rules of the specification, held against the line and not against the code.
+    #[test]
+    fn every_dimension_and_metric_of_a_line_is_a_member_of_it() {
+        let metrics = [Metric::count("A", 0), Metric::count("B", u64::MAX)];
+        let line = Metrics::of("f").line(Timestamp::UNIX_EPOCH, &metrics);
+        let text = line.to_string();
+        assert!(!text.contains('\n'), "one line");
+        let read: Value = serde_json::from_str(&text).unwrap();
+        let directive = &read["_aws"]["CloudWatchMetrics"][0];
+        for dimension in directive["Dimensions"][0].as_array().unwrap() {
+            assert!(read[dimension.as_str().unwrap()].is_string(), "{dimension}");
+        }
+        let defined = directive["Metrics"].as_array().unwrap();
+        assert_eq!(defined.len(), 2);
+        for metric in defined {
+            assert!(
+                read[metric["Name"].as_str().unwrap()].is_number(),
+                "{metric}"
+            );
+        }
+    }
+
+    #[test]
+    fn less_than_no_time_is_none() {
+        let back = Metric::seconds("Age", SignedDuration::from_secs(-5));
+        assert_eq!(back.value, 0);
+    }
+}
