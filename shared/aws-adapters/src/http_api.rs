@@ -88,7 +88,7 @@ impl Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Transient(reason) => {
+            Failure::Transient(reason) | Failure::Waiting(reason) => {
                 tracing::warn!(reason, "answered 503");
                 Self::new(
                     503,

@@ -1,4 +1,4 @@
-//! How a handler fails, in one place: come back later, or never.
+//! How a handler fails, in one place: come back later, never, or when what it needs is up again.
 //!
 //! A *rejection* is no failure: it is an answer, appended and acknowledged.
 
@@ -14,6 +14,10 @@ pub enum Failure {
     /// It will never succeed as it is: an operator has to look at it.
     #[error("{0}")]
     Permanent(String),
+    /// What it needs is known to be down, so trying is of no use now: it waits as a dead letter,
+    /// and a redrive that fails so again is no round of it.
+    #[error("{0}")]
+    Waiting(String),
 }
 
 impl Failure {
@@ -33,6 +37,7 @@ impl Failure {
         match self {
             Self::Transient(_) => "Transient",
             Self::Permanent(_) => "Permanent",
+            Self::Waiting(_) => "Waiting",
         }
     }
 }

@@ -5,7 +5,7 @@
 //! and how it fails), [`upcaster`] (reading events of every version), [`execute`] (the one command
 //! loop: load → fold → decide → append), [`publisher`] (the port to a bus), [`cloud_events`] (the
 //! same event as a `CloudEvent`), [`clock`], [`ids`], [`retry`] (what to do with a failure),
-//! [`failure`] (how a handler fails), [`in_memory`] (adapters for tests and simulation),
+//! [`failure`] (how a handler fails), [`dead_letter`] (what becomes of it then), [`in_memory`] (adapters for tests and simulation),
 //! [`contract`] (the tests that every store passes; feature `contract`).
 //!
 //! Without the default feature `runtime` there is only what decides, and no async runtime.
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod cloud_events;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod dead_letter;
 pub mod decider;
 pub mod envelope;
 #[cfg(feature = "runtime")]
