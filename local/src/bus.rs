@@ -4,23 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_endpoint::EventSink;
+use invariants::Published;
 use jiff::Timestamp;
 use lambda_host::async_invoke::Origin;
 use sam_template::Rule;
 use serde_json::Value;
 
 use crate::delivery::{Delivery, Sender};
-
-/// An event that a bus accepted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Published {
-    /// Name of the bus.
-    pub bus: String,
-    /// `source` of the entry.
-    pub source: String,
-    /// `detail` of the entry.
-    pub detail: Value,
-}
 
 /// Routes events by the rules of the template.
 pub(crate) struct Buses {

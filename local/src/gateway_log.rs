@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use invariants::GatewayMove;
 use lambda_host::log_sink::{LogLine, LogSink};
 use serde_json::Value;
 
@@ -10,27 +11,6 @@ use serde_json::Value;
 const BINARY: &str = "process-payment";
 /// Lines come through a pipe: the last ones can be behind the answer by so much.
 const BEHIND: Duration = Duration::from_millis(50);
-
-/// A movement of money.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GatewayMove {
-    /// A charge.
-    Charged {
-        /// For which order.
-        order: String,
-        /// The idempotency key: two calls with one key are one charge.
-        key: String,
-        /// The gateway's name of it.
-        payment: String,
-    },
-    /// A charge was given back.
-    Refunded {
-        /// The idempotency key.
-        key: String,
-        /// Which charge.
-        payment: String,
-    },
-}
 
 /// Passes all lines on, and keeps what the gateway says that it did.
 pub(crate) struct GatewayLog {

@@ -1,20 +1,12 @@
 //! Who gave which event up: what the messages in dead-letter queues say.
 
 use aws_endpoint::{TableStream, sequence_of};
+use invariants::GivenUp;
 use lambda_host::stream_mapping;
 use serde_json::Value;
 
 use crate::queues::{DeadLetter, queue_name};
 use crate::table_source::SHARDS;
-
-/// An event that a function was to get, and that lies in a queue now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GivenUp {
-    /// The function, by its program: `update-inventory`.
-    pub consumer: String,
-    /// The event.
-    pub event_id: String,
-}
 
 /// The events that a message in a dead-letter queue is about; none for one that is about nothing
 /// that the template's functions take.

@@ -9,8 +9,8 @@
 //!   letters), `schedules`, `mappings` over `table_source` and `queue_source`, `queues`
 //!   (destinations), `journal` (what outlives the process).
 //! - [`steps`], [`subjects`], [`terminal`]: what is told of it, and how it is printed.
-//! - [`store_view`], [`given_up`], `gateway_log`, [`invariants`]: what was stored, given up and
-//!   charged, and whether it is as it must be.
+//! - [`store_view`], [`given_up`], `gateway_log`: what was stored, given up and charged; the crate
+//!   `invariants` says whether it is as it must be.
 //! - [`http_client`]: how it calls itself; [`open_files`]: so that it may do so often at a time.
 
 pub mod bus;
@@ -24,7 +24,6 @@ pub mod given_up;
 pub mod guard;
 mod http_api;
 pub mod http_client;
-pub mod invariants;
 mod journal;
 mod lambda_api;
 mod log_tail;
@@ -45,6 +44,5 @@ pub mod terminal;
 mod watching;
 
 pub use error::LocalError;
-pub use gateway_log::GatewayMove;
 pub use programs::Programs;
 pub use stack::{Stack, StackOptions};

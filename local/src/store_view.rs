@@ -1,19 +1,11 @@
-//! What is stored, read back whole: events, stock and rows.
-
-use std::collections::BTreeMap;
+//! What is stored, read back whole from the tables: events, stock and rows.
 
 use aws_endpoint::{ApiError, Endpoint};
-use domain::order::OrderEvent;
-use domain::order_summary::OrderSummary;
-use event_sourcing::envelope::Envelope;
-use event_sourcing::upcaster::decode_optional;
+use invariants::StoreView;
 use serde_json::{Map, Number, Value, json};
 
 use crate::error::LocalError;
 use crate::http_client::HttpClient;
-
-/// Prefix of the streams of orders.
-pub const ORDER_STREAM: &str = "order-";
 
 /// The tables that hold everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,77 +97,26 @@ impl Store<'_> {
     }
 }
 
-/// Everything stored.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StoreView {
-    /// Events by stream and version.
-    pub streams: BTreeMap<String, Vec<Envelope>>,
-    /// What in the event store is no event, and why.
-    pub unreadable: Vec<String>,
-    /// Available pieces by SKU.
-    pub stock: BTreeMap<String, i64>,
-    /// Rows of orders by order id, as stored: the live ones.
-    pub rows: BTreeMap<String, Value>,
-}
-
-impl StoreView {
-    /// Reads everything.
-    ///
-    /// # Errors
-    /// As [`Store::call`].
-    pub async fn read(store: Store<'_>, tables: &Tables) -> Result<Self, LocalError> {
-        let mut view = Self::default();
-        for item in store.scan(&tables.event_store).await? {
-            view.add_event(item);
-        }
-        for item in store.scan(&tables.stock).await? {
-            let sku = item["sku"].as_str().unwrap_or_default().to_owned();
-            let available = item["available"].as_i64().unwrap_or(i64::MIN);
-            view.stock.insert(sku, available);
-        }
-        for item in live_rows(store, tables).await? {
-            let order = item["orderId"].as_str().unwrap_or_default().to_owned();
-            view.rows.insert(order, item);
-        }
-        for stream in view.streams.values_mut() {
-            stream.sort_by_key(|event| event.version);
-        }
-        Ok(view)
+/// Reads everything that is stored.
+///
+/// # Errors
+/// As [`Store::call`].
+pub async fn read(store: Store<'_>, tables: &Tables) -> Result<StoreView, LocalError> {
+    let mut view = StoreView::default();
+    for item in store.scan(&tables.event_store).await? {
+        view.add_event(item);
     }
-
-    fn add_event(&mut self, item: Value) {
-        let place = format!("{}@{}", item["streamId"], item["version"]);
-        match Envelope::from_value(item) {
-            Ok(event) => {
-                let stream = event.stream_id.clone().unwrap_or_default();
-                self.streams.entry(stream).or_default().push(event);
-            }
-            Err(error) => self.unreadable.push(format!("{place}: {error}")),
-        }
+    for item in store.scan(&tables.stock).await? {
+        let sku = item["sku"].as_str().unwrap_or_default().to_owned();
+        let available = item["available"].as_i64().unwrap_or(i64::MIN);
+        view.stock.insert(sku, available);
     }
-
-    /// Number of events.
-    #[must_use]
-    pub fn events(&self) -> usize {
-        self.streams.values().map(Vec::len).sum()
+    for item in live_rows(store, tables).await? {
+        let order = item["orderId"].as_str().unwrap_or_default().to_owned();
+        view.rows.insert(order, item);
     }
-
-    /// The orders' streams, by order id.
-    pub fn orders(&self) -> impl Iterator<Item = (&str, &[Envelope])> {
-        self.streams.iter().filter_map(|(stream, events)| {
-            let order = stream.strip_prefix(ORDER_STREAM)?;
-            Some((order, events.as_slice()))
-        })
-    }
-
-    /// The fold of each order's stream; none for a stream that does not begin with `OrderPlaced`
-    /// or has an event that cannot be read.
-    #[must_use]
-    pub fn summaries(&self) -> BTreeMap<&str, Option<OrderSummary>> {
-        self.orders()
-            .map(|(order, events)| (order, summary(events)))
-            .collect()
-    }
+    view.sort();
+    Ok(view)
 }
 
 /// Key of the item among the blue rows that says which rows are live; no order has it.
@@ -199,29 +140,6 @@ async fn live_rows(store: Store<'_>, tables: &Tables) -> Result<Vec<Value>, Loca
     } else {
         Ok(blue)
     }
-}
-
-/// The order events of a stream, each with its envelope; none when one cannot be read. Types that
-/// are no order's are left out.
-#[must_use]
-pub fn decoded(events: &[Envelope]) -> Option<Vec<(OrderEvent, &Envelope)>> {
-    let mut decoded = Vec::with_capacity(events.len());
-    for envelope in events {
-        if let Some(event) = decode_optional::<OrderEvent>(envelope).ok()? {
-            decoded.push((event, envelope));
-        }
-    }
-    Some(decoded)
-}
-
-/// The fold of an order's stream.
-#[must_use]
-pub fn summary(events: &[Envelope]) -> Option<OrderSummary> {
-    let history = decoded(events)?;
-    OrderSummary::fold(history.iter().map(|(event, envelope)| {
-        let version = envelope.version.unwrap_or_default();
-        (event, version, envelope.timestamp.as_str())
-    }))
 }
 
 /// An item of a table as plain JSON.

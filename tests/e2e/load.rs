@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Stdio;
 
-use local::invariants::{NO_LOST_ORDER, ONE_CHARGE};
+use invariants::{NO_LOST_ORDER, ONE_CHARGE};
 use serde_json::{Value, json};
 
 use crate::system::{changed_template, command, run};

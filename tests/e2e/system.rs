@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use invariants::{Evidence, StoreView};
 use local::http_client::{Answer, HttpClient, path_segment};
-use local::invariants::{self, Evidence};
-use local::store_view::{Store, StoreView, Tables};
+use local::store_view::{self, Store, Tables};
 use serde_json::{Value, json};
 
 /// So long may anything take that is waited for.
@@ -199,7 +199,7 @@ impl System {
             orders: "Orders".to_owned(),
             orders_green: "OrdersGreen".to_owned(),
         };
-        StoreView::read(Store::Url(&self.client, &self.aws), &tables)
+        store_view::read(Store::Url(&self.client, &self.aws), &tables)
             .await
             .unwrap()
     }

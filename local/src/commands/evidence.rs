@@ -1,9 +1,10 @@
 //! What a system that came to rest says of itself.
 
+use invariants::Evidence;
+
 use crate::error::LocalError;
-use crate::invariants::Evidence;
 use crate::stack::Stack;
-use crate::store_view::{Store, StoreView, Tables};
+use crate::store_view::{self, Store, Tables};
 
 /// Everything that the invariants are judged by. `accepted`: the orders that the API accepted;
 /// `rewrites`: changes of the event store that were not new items.
@@ -17,7 +18,7 @@ pub(super) async fn evidence(
 ) -> Result<Evidence, LocalError> {
     let tables = Tables::of(stack.template());
     Ok(Evidence {
-        stored: StoreView::read(Store::Endpoint(stack.endpoint()), &tables).await?,
+        stored: store_view::read(Store::Endpoint(stack.endpoint()), &tables).await?,
         published: Some(stack.published()),
         accepted,
         given_up: stack.given_up(),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use aws_endpoint::{Endpoint, Options};
 use event_sourcing::chain;
+use invariants::{ORDER_STREAM, StoreView};
 use serde_json::{Value, json};
 
 use super::options;
@@ -14,7 +15,7 @@ use crate::error::LocalError;
 use crate::guard;
 use crate::http_client::HttpClient;
 use crate::stack::{ACCOUNT, REGION};
-use crate::store_view::{ORDER_STREAM, Store, StoreView, Tables};
+use crate::store_view::{self, Store, Tables};
 use crate::template;
 
 /// What was found.
@@ -45,8 +46,8 @@ pub async fn run(shared: &StackArgs, args: &VerifyArgs) -> Result<ExitCode, Loca
         None => None,
     };
     let view = match (&args.data_dir, running) {
-        (_, Some(running)) => StoreView::read(Store::Url(&client, &running.aws), &tables).await?,
-        (None, None) => StoreView::read(Store::Url(&client, &args.aws_endpoint), &tables).await?,
+        (_, Some(running)) => store_view::read(Store::Url(&client, &running.aws), &tables).await?,
+        (None, None) => store_view::read(Store::Url(&client, &args.aws_endpoint), &tables).await?,
         (Some(folder), None) => {
             let endpoint = Endpoint::start(Options {
                 data_dir: Some(folder.join("aws")),
@@ -55,7 +56,7 @@ pub async fn run(shared: &StackArgs, args: &VerifyArgs) -> Result<ExitCode, Loca
                 ..Options::default()
             })
             .await?;
-            let view = StoreView::read(Store::Endpoint(&endpoint), &tables).await;
+            let view = store_view::read(Store::Endpoint(&endpoint), &tables).await;
             endpoint.shutdown().await?;
             view?
         }

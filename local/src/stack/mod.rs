@@ -12,17 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_endpoint::{Endpoint, Faults};
+use invariants::{GatewayMove, GivenUp, Published};
 use lambda_host::async_invoke::AsyncInvoker;
 use lambda_host::clock::RetryClock;
 use lambda_host::log_sink::{LogSink, SilentLog};
 use lambda_host::{Invocation, Invoke, InvokeRequest, LambdaHost};
 
-use crate::bus::Published;
 use crate::delivery::Delivery;
 use crate::error::LocalError;
 use crate::functions::Functions;
-use crate::gateway_log::{GatewayLog, GatewayMove};
-use crate::given_up::{GivenUp, given_up};
+use crate::gateway_log::GatewayLog;
+use crate::given_up::given_up;
 use crate::http_api::HttpApiServer;
 use crate::lambda_api::LambdaApiServer;
 use crate::mappings::Mappings;

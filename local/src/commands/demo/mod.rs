@@ -19,7 +19,6 @@ use super::{interrupted, options, shut_down, start};
 use crate::cli::{DemoArgs, StackArgs};
 use crate::error::LocalError;
 use crate::http_client::{Answer, HttpClient, path_segment};
-use crate::invariants;
 use crate::stack::Stack;
 use crate::terminal::{Output, Printer};
 use report::Outcome;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use event_sourcing::envelope::Envelope;
+use invariants::{ORDER_STREAM, StoreView, Verdict, summary};
 
 use super::sample::Sample;
-use crate::invariants::{self, Verdict};
-use crate::store_view::{ORDER_STREAM, StoreView, summary};
 use crate::terminal::{Palette, Printer, milliseconds, printable};
 
 /// A sample that went its way.

@@ -20,7 +20,6 @@ use super::{interrupted, options, shut_down, start};
 use crate::cli::{LoadArgs, StackArgs};
 use crate::error::LocalError;
 use crate::http_client::HttpClient;
-use crate::invariants;
 use crate::stack::Stack;
 use crate::terminal::{Output, Palette, Printer};
 use measuring::{Load, Measured};

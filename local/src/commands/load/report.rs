@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use domain::order_summary::{OrderStatus, OrderSummary};
 use hdrhistogram::Histogram;
+use invariants::{Evidence, Verdict};
 use rust_decimal::Decimal;
 use serde_json::{Map, Number, Value, json};
 
 use super::accounting::{Prices, Used, real};
 use super::placing::Placed;
 use super::saga_watch::Sagas;
-use crate::invariants::{self, Evidence, Verdict};
 use crate::terminal::{Palette, printable};
 
 /// Longest latency that is told apart from longer ones: an hour, in microseconds.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::progress::Progress;
-use crate::store_view::ORDER_STREAM;
+use invariants::ORDER_STREAM;
 
 /// Records that are looked at in one go.
 const READ_LIMIT: usize = 1000;

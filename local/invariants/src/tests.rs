@@ -1,7 +1,7 @@
 use super::*;
 use event_sourcing::chain::{self, Head};
 use event_sourcing::envelope::Envelope;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// An order that was paid: the smallest evidence in which every invariant says something.
 fn paid() -> Evidence {

@@ -11,7 +11,7 @@ use serde::Deserialize as _;
 
 use super::parked::{INVENTORY, Parked};
 use super::{Evidence, NO_OVERSELL, Verdict, verdict};
-use crate::store_view::{ORDER_STREAM, decoded, summary};
+use crate::stored::{ORDER_STREAM, decoded, summary};
 
 /// Prefix of the streams of SKUs.
 const SKU_STREAM: &str = "inventory-";

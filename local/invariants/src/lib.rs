@@ -1,19 +1,21 @@
 //! The invariants of the design, checked over what was stored and published: pure functions.
+//!
+//! [`Evidence`] is what is known of a system that came to rest, whoever gathered it: `cargo local`
+//! from its tables and logs, the simulation from its world. [`check`] judges it.
 
 mod orders;
 mod parked;
 mod payments;
 mod stock;
+pub mod stored;
 mod streams;
 
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::bus::Published;
-use crate::gateway_log::GatewayMove;
-use crate::given_up::GivenUp;
-use crate::store_view::StoreView;
+pub use stored::{ORDER_STREAM, StoreView, decoded, summary};
 
 /// What is known after the system came to rest.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +32,47 @@ pub struct Evidence {
     pub rewrites: Option<u64>,
     /// What the payment gateway did; none where nobody looked, or where it does not tell.
     pub gateway: Option<Vec<GatewayMove>>,
+}
+
+/// An event that a bus accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Name of the bus.
+    pub bus: String,
+    /// `source` of the entry.
+    pub source: String,
+    /// `detail` of the entry.
+    pub detail: Value,
+}
+
+/// An event that a function was to get, and that lies in a queue now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The function, by its program: `update-inventory`.
+    pub consumer: String,
+    /// The event.
+    pub event_id: String,
+}
+
+/// A movement of money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GatewayMove {
+    /// A charge.
+    Charged {
+        /// For which order.
+        order: String,
+        /// The idempotency key: two calls with one key are one charge.
+        key: String,
+        /// The gateway's name of it.
+        payment: String,
+    },
+    /// A charge was given back.
+    Refunded {
+        /// The idempotency key.
+        key: String,
+        /// Which charge.
+        payment: String,
+    },
 }
 
 /// Whether an invariant holds, and what was looked at.

@@ -7,9 +7,8 @@ use domain::order_summary::OrderStatus;
 use event_sourcing::envelope::Envelope;
 
 use super::parked::{PAYMENT, Parked};
-use super::{Evidence, ONE_CHARGE, Verdict, verdict};
-use crate::gateway_log::GatewayMove;
-use crate::store_view::{decoded, summary};
+use super::{Evidence, GatewayMove, ONE_CHARGE, Verdict, verdict};
+use crate::stored::{decoded, summary};
 
 /// The events at which money moves.
 const MOVING: [&str; 2] = ["InventoryUpdated", "OrderCancelled"];

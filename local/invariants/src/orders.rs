@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 
 use super::parked::{NOTIFICATION, Parked};
 use super::{Evidence, NO_LOST_ORDER, ONE_NOTIFICATION, READ_MODEL, Verdict, verdict};
-use crate::store_view::decoded;
+use crate::stored::decoded;
 
 /// Prefix of the streams of notifications.
 const NOTIFICATION_STREAM: &str = "notification-";
