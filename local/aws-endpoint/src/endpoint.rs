@@ -17,6 +17,7 @@ use crate::dynamodb::{DynamoDb, Settings};
 use crate::endpoint_error::EndpointError;
 use crate::events::{EventSink, Events};
 use crate::faults::Faults;
+use crate::functions::{FunctionCalls, Functions};
 use crate::mail::{Mail, SentEmail};
 use crate::meter::{Meter, MeterSnapshot, Usage};
 use crate::parameters::Parameters;
@@ -109,6 +110,7 @@ impl Endpoint {
             .await?,
             sqs: Sqs::open(durable.then_some(&directory), addr, region, account)?,
             events: Events::new(region, account),
+            functions: Functions::default(),
             parameters: Parameters::open(durable.then_some(&directory), region, account)?,
             mail: Mail::default(),
             meter: Meter::default(),
@@ -195,6 +197,11 @@ impl Endpoint {
     /// Says who takes what is put on the buses. Until then `PutEvents` fails.
     pub fn register_sink(&self, sink: Arc<dyn EventSink>) {
         self.services.events.register(sink);
+    }
+
+    /// Says who runs functions. Until then Lambda's `Invoke` fails.
+    pub fn register_functions(&self, calls: Arc<dyn FunctionCalls>) {
+        self.services.functions.register(calls);
     }
 
     /// Calls an operation in process: same semantics as over HTTP, but without

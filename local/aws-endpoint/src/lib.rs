@@ -1,6 +1,6 @@
 //! One HTTP endpoint on loopback that speaks AWS's JSON protocols to the real
 //! SDKs and the CLI: `DynamoDB` with streams, SQS, `EventBridge` `PutEvents`,
-//! SSM parameters, `SESv2` mail, STS `GetCallerIdentity`.
+//! SSM parameters, `SESv2` mail, Lambda's `Invoke`, STS `GetCallerIdentity`.
 //!
 //! What holds on AWS holds here: limits, capacity units, cancellation reasons,
 //! conflicts of transactions, sizes of events. `awsim-dynamodb` and
@@ -11,7 +11,7 @@
 //! - `server`: HTTP, which service and operation, answers and errors
 //! - `dynamodb`: expressions, limits, capacity, transactions
 //! - `streams`: the durable change log and what consumers read of it
-//! - `sqs`, `events`, `parameters`, `mail`: the smaller services
+//! - `sqs`, `events`, `functions`, `parameters`, `mail`: the smaller services
 //! - [`MeterSnapshot`], [`Faults`]: what was called, and what goes wrong on purpose
 //!
 //! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
@@ -26,6 +26,7 @@ mod endpoint_error;
 mod events;
 mod faults;
 mod files;
+mod functions;
 mod mail;
 mod meter;
 mod parameters;
@@ -40,6 +41,7 @@ pub use endpoint::{Endpoint, Options};
 pub use endpoint_error::EndpointError;
 pub use events::{EventSink, MAX_PUT_EVENTS_BYTES};
 pub use faults::{CallInfo, Fault, Faults};
+pub use functions::{FunctionCall, FunctionCalls};
 pub use mail::SentEmail;
 pub use meter::{CallKey, Counters, MeterSnapshot};
 pub use sqs::{MAX_MESSAGE_BYTES, QueueDepth};

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::faults::{CallInfo, Fault};
+use crate::functions::{self, FunctionCall};
 use crate::meter::{Outcome, Usage};
 use crate::services::{Services, ends_with_its_caller};
 use crate::{ApiError, sqs};
@@ -38,6 +39,16 @@ struct Call {
     service: &'static str,
     operation: String,
     request: Value,
+    /// What is invoked, when it is a function.
+    invoked: Option<FunctionCall>,
+}
+
+/// What a call comes to.
+enum Served {
+    /// The service's document, to be answered in its form.
+    Document(Value),
+    /// The whole answer.
+    Whole(Response<Bytes>),
 }
 
 /// Accepts connections until `stop` changes or its sender is gone.
@@ -98,9 +109,14 @@ async fn answer(
         return Ok(failure("", &error));
     };
     let body = body.to_bytes();
-    let call = match Call::parse(&head.method, head.uri.path(), &head.headers, &body) {
-        Ok(call) => call,
-        Err(error) => return Ok(failure("", &error)),
+    let path = head.uri.path();
+    let call = if let Some(function) = functions::invoked(&head.method, path) {
+        Call::of_function(function, head.headers, body)
+    } else {
+        match Call::parse(&head.method, path, &head.headers, &body) {
+            Ok(call) => call,
+            Err(error) => return Ok(failure("", &error)),
+        }
     };
     if ends_with_its_caller(call.service, &call.operation) {
         return serve_call(&services, call).await;
@@ -119,6 +135,7 @@ async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Byt
         service,
         operation,
         request,
+        invoked,
     } = call;
     let fault = services.faults.as_ref().map_or(Fault::None, |faults| {
         faults.decide(&CallInfo {
@@ -143,14 +160,19 @@ async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Byt
                 Fault::PartialPutEvents(failing) => failing,
                 _ => &[],
             };
-            services
-                .call(service, &operation, request, failing, &mut usage)
-                .await
+            match invoked {
+                Some(call) => services.functions.call(call).await.map(Served::Whole),
+                None => services
+                    .call(service, &operation, request, failing, &mut usage)
+                    .await
+                    .map(Served::Document),
+            }
         }
     };
     let outcome = match &result {
         Err(error) if error.is_throttle() => Outcome::Throttled,
         Err(_) => Outcome::Failed,
+        Ok(Served::Whole(answer)) if !answer.status().is_success() => Outcome::Failed,
         Ok(_) if fault == Fault::WrittenButNoAnswer => Outcome::Failed,
         Ok(_) => Outcome::Answered,
     };
@@ -161,12 +183,27 @@ async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Byt
         return Err(NoAnswer);
     }
     Ok(match result {
-        Ok(answer) => success(service, &answer),
+        Ok(Served::Document(answer)) => success(service, &answer),
+        Ok(Served::Whole(answer)) => answer.map(Full::new),
         Err(error) => failure(service, &error),
     })
 }
 
 impl Call {
+    fn of_function(function: String, headers: HeaderMap, payload: Bytes) -> Self {
+        Self {
+            caller: caller(&headers),
+            service: "lambda",
+            operation: "Invoke".to_owned(),
+            request: json!({"FunctionName": function}),
+            invoked: Some(FunctionCall {
+                function,
+                headers,
+                payload,
+            }),
+        }
+    }
+
     fn parse(
         method: &Method,
         path: &str,
@@ -190,6 +227,7 @@ impl Call {
                 service,
                 operation: operation.to_owned(),
                 request: parse_body(body)?,
+                invoked: None,
             });
         }
         if path.starts_with("/v2/email/") {
@@ -203,6 +241,7 @@ impl Call {
                 service: "ses",
                 operation,
                 request: parse_body(body)?,
+                invoked: None,
             });
         }
         let form = text(CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -217,6 +256,7 @@ impl Call {
                     service: "sts",
                     operation: "GetCallerIdentity".to_owned(),
                     request: json!({}),
+                    invoked: None,
                 });
             }
             return Err(unknown_service(
@@ -252,8 +292,8 @@ fn unknown_service(what: &str) -> ApiError {
         "UnknownOperationException",
         format!(
             "the local AWS endpoint does not serve {what}; it serves DynamoDB, DynamoDB Streams, \
-             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), SESv2 SendEmail and \
-             STS GetCallerIdentity"
+             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), SESv2 SendEmail, \
+             Lambda Invoke and STS GetCallerIdentity"
         ),
     )
 }
@@ -262,7 +302,7 @@ fn throttled(service: &str) -> ApiError {
     let (status, code) = match service {
         "dynamodb" => (400, "ProvisionedThroughputExceededException"),
         "sqs" => (400, "RequestThrottled"),
-        "ses" => (429, "TooManyRequestsException"),
+        "ses" | "lambda" => (429, "TooManyRequestsException"),
         _ => (400, "ThrottlingException"),
     };
     ApiError {
@@ -274,7 +314,7 @@ fn throttled(service: &str) -> ApiError {
 fn content_type(service: &str) -> &'static str {
     match service {
         "events" | "ssm" => "application/x-amz-json-1.1",
-        "ses" => "application/json",
+        "ses" | "lambda" => "application/json",
         "sts" => "text/xml",
         _ => "application/x-amz-json-1.0",
     }

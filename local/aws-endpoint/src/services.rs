@@ -8,6 +8,7 @@ use crate::ApiError;
 use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::faults::Faults;
+use crate::functions::Functions;
 use crate::mail::Mail;
 use crate::meter::{Meter, Usage};
 use crate::parameters::Parameters;
@@ -19,6 +20,7 @@ pub(crate) struct Services {
     pub(crate) dynamodb: DynamoDb,
     pub(crate) sqs: Sqs,
     pub(crate) events: Events,
+    pub(crate) functions: Functions,
     pub(crate) parameters: Parameters,
     pub(crate) mail: Mail,
     pub(crate) meter: Meter,

@@ -86,11 +86,7 @@ fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {
     line(String::new());
     line(format!("  HTTP API      {api}"));
     line(format!(
-        "  AWS endpoint  {aws}  (DynamoDB, SQS, EventBridge PutEvents, SSM, SES)"
-    ));
-    line(format!(
-        "  Lambda        {}  (aws lambda invoke --endpoint-url)",
-        stack.lambda_url()
+        "  AWS endpoint  {aws}  (DynamoDB, SQS, EventBridge PutEvents, Lambda Invoke, SSM, SES)"
     ));
     line(format!("  data          {data}"));
     line(String::new());

@@ -24,7 +24,7 @@ use crate::gateway_log::GatewayLog;
 use crate::guard;
 use crate::http_api::HttpApiServer;
 use crate::journal::FileJournal;
-use crate::lambda_api::LambdaApiServer;
+use crate::lambda_api::{LambdaApi, LambdaApiServer};
 use crate::log_tail::LogTail;
 use crate::mappings::{MappingContext, Mappings};
 use crate::programs;
@@ -89,14 +89,14 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
 
     let instance = Uuid::new_v4().to_string();
     let lambda_listener = listen(0, "Lambda's Invoke API", "--api-port").await?;
-    let lambda_api = LambdaApiServer::start(
-        lambda_listener,
+    let api = Arc::new(LambdaApi::new(
         functions.clone(),
         invoker.clone(),
         log_tail,
         template::function_names(&stack),
-        &instance,
-    )?;
+    ));
+    endpoint.register_functions(Arc::clone(&api) as _);
+    let lambda_api = LambdaApiServer::start(lambda_listener, api, &instance)?;
     let http_api = HttpApiServer::start(listener, &stack, functions.clone())?;
     invoker.restore(pending);
     let mappings = Mappings::start(&MappingContext {

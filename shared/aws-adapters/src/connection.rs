@@ -24,6 +24,34 @@ pub struct Connection {
     sdk: SdkConfig,
 }
 
+/// Keys of an account, as an operator has them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKeys {
+    /// Access key id.
+    pub id: String,
+    /// Secret access key.
+    pub secret: String,
+    /// The token of keys that are valid for some time only.
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for AccessKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The secrets are in no log.
+        f.debug_struct("AccessKeys")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn roots() -> Result<Vec<u8>, ConfigError> {
+    match optional("AWS_CA_BUNDLE") {
+        Some(path) => std::fs::read(&path)
+            .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("{path}: {error}"))),
+        None => Ok(AMAZON_ROOTS.to_vec()),
+    }
+}
+
 impl Connection {
     /// Reads region, credentials, endpoint and roots from the environment: `AWS_REGION`,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL`,
@@ -39,17 +67,32 @@ impl Connection {
             None,
             "environment",
         );
-        let roots = match optional("AWS_CA_BUNDLE") {
-            Some(path) => std::fs::read(&path)
-                .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("{path}: {error}")))?,
-            None => AMAZON_ROOTS.to_vec(),
-        };
         Self::new(
             &required("AWS_REGION")?,
             credentials,
             optional("AWS_ENDPOINT_URL").as_deref(),
-            roots,
+            roots()?,
         )
+    }
+
+    /// A connection with an operator's keys, to a region, or to an endpoint that stands for it;
+    /// `AWS_CA_BUNDLE` names other roots.
+    ///
+    /// # Errors
+    /// [`ConfigError`], when the roots cannot be used.
+    pub fn of_operator(
+        region: &str,
+        keys: AccessKeys,
+        endpoint: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let credentials = Credentials::new(
+            keys.id,
+            keys.secret,
+            keys.session_token,
+            None,
+            "the operator",
+        );
+        Self::new(region, credentials, endpoint, roots()?)
     }
 
     /// A connection to an endpoint with given credentials, for tests and tools.
@@ -136,6 +179,22 @@ impl Connection {
     #[must_use]
     pub fn sesv2(&self) -> aws_sdk_sesv2::Client {
         aws_sdk_sesv2::Client::new(&self.sdk)
+    }
+
+    /// A client for functions. A call is waited for as long as `longest` and not sent again by
+    /// itself: what gets no answer may have been done.
+    #[cfg(feature = "invoke")]
+    #[must_use]
+    pub fn lambda(&self, longest: Duration) -> aws_sdk_lambda::Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(longest)
+            .operation_timeout(longest)
+            .build();
+        let config = aws_sdk_lambda::config::Builder::from(&self.sdk)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled());
+        aws_sdk_lambda::Client::from_conf(config.build())
     }
 
     /// A client for parameters.

@@ -5,7 +5,7 @@
 //! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
 //! [`eventbridge_publisher`], [`stream_record`], [`http_api`] (requests, answers and problems),
 //! [`telemetry`], [`metrics`], [`lambda`] (the glue to the runtime); with their features
-//! `ses_mailer` and `parameter_store`.
+//! `function_calls`, `ses_mailer` and `parameter_store`.
 
 pub mod connection;
 pub mod dynamodb_event_store;
@@ -17,6 +17,8 @@ pub mod dynamodb_snapshots;
 pub mod dynamodb_stock;
 pub mod environment;
 pub mod eventbridge_publisher;
+#[cfg(feature = "invoke")]
+pub mod function_calls;
 pub mod http_api;
 pub mod lambda;
 pub mod metrics;
