@@ -1,20 +1,20 @@
 //! Charging an order once, and giving the charge back when the order is not delivered.
 
-use crate::gateway::{Charge, GatewayError, PaymentGateway, Refund};
+use crate::gateway::{Charge, GatewayError, PaymentGateway};
+use crate::settlement::{SETTLE, Settlement, Telling};
 use domain::inventory::StockReason;
-use domain::order::{Order, OrderCommand, OrderEvent, OrderRejection, Terms, UPDATE_INVENTORY};
-use domain::payment::{ChargeOutcome, PaymentId, charge_key, refund_key};
-use event_sourcing::chain::Head;
+use domain::order::{HeldMoney, Order, OrderEvent, Terms, UPDATE_INVENTORY};
+use domain::payment::ChargeOutcome;
 use event_sourcing::clock::Clock;
 use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::{
-    Cause, ExecuteError, Executed, Origin, Start, decode_optional, execute, load, retrying,
-};
+use event_sourcing::execute::{Cause, FRESH, Origin, Start, decode_optional, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
-use std::convert::Infallible;
+use jiff::SignedDuration;
 
-const PURPOSE: &str = "process-payment";
+/// How long a gateway certainly knows an idempotency key. Stripe forgets keys that are at least
+/// 24 hours old (<https://docs.stripe.com/api/idempotent_requests>).
+const KEY_MEMORY: SignedDuration = SignedDuration::from_hours(20);
 
 /// Settles payments.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
         terms: &Terms,
         told: Option<Order>,
     ) -> Result<(), Failure> {
-        let cause = Cause::event(trigger, PURPOSE, self.clock.now());
+        let cause = Cause::event(trigger, SETTLE, self.clock.now());
         let stream = terms.order_id.stream();
         let origin = Origin {
             stream: &stream,
@@ -71,117 +71,97 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
         };
         let start = match Start::after(trigger, origin, told, cause.now) {
             // Not to be taken at its word: look before money moves.
-            Start::Load | Start::At(_) => match self.current(terms).await? {
-                (state @ Order::Reserved { .. }, head) => Start::From { state, head },
-                (Order::Absent | Order::Placed(_), head) => {
-                    return Err(Failure::Permanent(format!(
-                        "order {} is at version {} and its stock is not reserved; \
-                         the event that says so is not one of the event store",
-                        terms.order_id, head.version
-                    )));
-                }
-                (
-                    Order::Confirmed { .. } | Order::Rejected { .. } | Order::Cancelled { .. },
-                    head,
-                ) => {
-                    tracing::info!(order_id = %terms.order_id, version = head.version, "payment settled before");
-                    return Ok(());
-                }
+            Start::Load | Start::At(_) => match self.start(terms, &cause).await? {
+                Some(start) => start,
+                None => return Ok(()),
             },
             fresh @ Start::From { .. } => fresh,
         };
-        let outcome = self.ask_for_charge(terms).await?;
-        let command = OrderCommand::RecordPayment(outcome);
-        match execute::<Order>(&self.store, &stream, start, &command, &cause).await {
-            Err(ExecuteError::Rejected(OrderRejection::RefundDue(payment))) => {
-                self.refund(trigger, terms, payment).await
+        let outcome = self.ask_for_charge(trigger, terms).await?;
+        self.settlement()
+            .settle(&terms.order_id, start, &Telling::Gateway(outcome), &cause)
+            .await?;
+        Ok(())
+    }
+
+    /// Where to start with an order that is not taken at its trigger's word; `None` when nothing
+    /// is to be charged.
+    async fn start(&self, terms: &Terms, cause: &Cause) -> Result<Option<Start<Order>>, Failure> {
+        let now = self.settlement().order(&terms.order_id).await?;
+        let (state, head) = (now.state, now.head);
+        match &state {
+            Order::Reserved { .. } => Ok(Some(Start::From { state, head })),
+            Order::Absent | Order::Placed(_) => Err(Failure::Permanent(format!(
+                "order {} is at version {} and its stock is not reserved; \
+                 the event that says so is not one of the event store",
+                terms.order_id, head.version
+            ))),
+            // It may have been charged before it was cancelled, without an answer.
+            Order::Cancelled { aftermath, .. }
+                if aftermath.money == HeldMoney::Uncharged && !terms.total_amount.is_zero() =>
+            {
+                let charge = Charge::of(terms);
+                let found = retrying(|| self.gateway.look_up(&charge)).await?;
+                if let Some(outcome) = found {
+                    let start = Start::From { state, head };
+                    self.settlement()
+                        .settle(&terms.order_id, start, &Telling::Gateway(outcome), cause)
+                        .await?;
+                }
+                Ok(None)
             }
-            done => settled(trigger, terms, done),
+            Order::Confirmed { .. } | Order::Rejected { .. } | Order::Cancelled { .. } => {
+                tracing::info!(order_id = %terms.order_id, version = head.version, "payment settled before");
+                Ok(None)
+            }
         }
     }
 
     /// Asks the gateway until it tells an outcome, or the patience of this call is over.
-    async fn ask_for_charge(&self, terms: &Terms) -> Result<ChargeOutcome, Failure> {
-        if terms.total_amount.is_zero() {
-            return Ok(ChargeOutcome::Approved(None));
-        }
-        let charge = Charge {
-            key: charge_key(&terms.order_id),
-            order_id: terms.order_id.clone(),
-            amount: terms.total_amount,
-            currency: terms.currency,
-            token: terms.payment.as_ref().map(|payment| payment.token.clone()),
-        };
-        retrying(|| self.gateway.charge(&charge))
-            .await
-            .map_err(|error: GatewayError| Failure::from_error(&error))
-    }
-
-    async fn refund_cancelled(&self, trigger: &Envelope, terms: &Terms) -> Result<(), Failure> {
-        let (state, _) = self.current(terms).await?;
-        match state.refund_due() {
-            Some(payment) => self.refund(trigger, terms, payment.clone()).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn refund(
+    async fn ask_for_charge(
         &self,
         trigger: &Envelope,
         terms: &Terms,
-        payment_id: PaymentId,
-    ) -> Result<(), Failure> {
-        let refund = Refund {
-            key: refund_key(&terms.order_id),
-            payment_id,
-        };
-        retrying(|| self.gateway.refund(&refund))
-            .await
-            .map_err(|error: GatewayError| Failure::from_error(&error))?;
-        let cause = Cause::event(trigger, "process-payment/refund", self.clock.now());
-        let command = OrderCommand::RecordRefund(refund.payment_id);
-        let stream = terms.order_id.stream();
-        let done = execute::<Order>(&self.store, &stream, Start::Load, &command, &cause).await;
-        settled(trigger, terms, done)
-    }
-
-    async fn current(&self, terms: &Terms) -> Result<(Order, Head), Failure> {
-        let loaded = load::<Order, Infallible>(&self.store, &terms.order_id.stream())
-            .await
-            .map_err(|error: ExecuteError<OrderRejection>| Failure::from_error(&error))?;
-        match loaded.state {
-            Order::Absent => Err(unknown_order(terms)),
-            state => Ok((state, loaded.head)),
+    ) -> Result<ChargeOutcome, Failure> {
+        if terms.total_amount.is_zero() {
+            return Ok(ChargeOutcome::Approved(None));
+        }
+        let charge = Charge::of(terms);
+        let age = self.clock.now().duration_since(trigger.at());
+        // The same key would charge anew.
+        if age >= KEY_MEMORY
+            && let Some(outcome) = retrying(|| self.gateway.look_up(&charge)).await?
+        {
+            return Ok(outcome);
+        }
+        match retrying(|| self.gateway.charge(&charge)).await {
+            // A gateway repeats its own failure under the same key; its books may say more.
+            Err(unknown @ GatewayError::Unknown(_)) if age > FRESH => {
+                match self.gateway.look_up(&charge).await {
+                    Ok(Some(outcome)) => Ok(outcome),
+                    Ok(None) | Err(_) => Err(unknown.into()),
+                }
+            }
+            told => Ok(told?),
         }
     }
-}
 
-fn unknown_order(terms: &Terms) -> Failure {
-    Failure::Permanent(format!(
-        "order {} is not in the event store; put its OrderPlaced on the bus, it is recorded there first",
-        terms.order_id
-    ))
-}
-
-fn settled(
-    trigger: &Envelope,
-    terms: &Terms,
-    done: Result<Executed<Order>, ExecuteError<OrderRejection>>,
-) -> Result<(), Failure> {
-    match done {
-        Ok(done) => {
-            tracing::info!(
-                order_id = %terms.order_id,
-                causation_id = trigger.event_id,
-                correlation_id = trigger.correlation_id,
-                appended = done.events.first().map(|event| event.event_type.as_str()),
-                version = done.version,
-                "payment settled"
-            );
-            Ok(())
+    async fn refund_cancelled(&self, trigger: &Envelope, terms: &Terms) -> Result<(), Failure> {
+        let cause = Cause::event(trigger, SETTLE, self.clock.now());
+        let order = self.settlement().order(&terms.order_id).await?;
+        if let Some(payment) = order.state.refund_due() {
+            self.settlement()
+                .give_back(&terms.order_id, payment.clone(), &cause)
+                .await?;
         }
-        Err(ExecuteError::Rejected(OrderRejection::Unknown)) => Err(unknown_order(terms)),
-        Err(error) => Err(Failure::from_error(&error)),
+        Ok(())
+    }
+
+    fn settlement(&self) -> Settlement<'_, S, G> {
+        Settlement {
+            store: &self.store,
+            gateway: &self.gateway,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod gateway;
 pub mod handler;
+pub mod settlement;
 pub mod simulated_gateway;
 pub mod stripe_gateway;
 

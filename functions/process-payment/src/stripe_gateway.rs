@@ -1,6 +1,8 @@
 //! Stripe: payment intents and refunds, each under an idempotency key
 //! (<https://docs.stripe.com/api/payment_intents/create>, <https://docs.stripe.com/api/refunds>,
-//! <https://docs.stripe.com/api/idempotent_requests>).
+//! <https://docs.stripe.com/api/idempotent_requests>). What became of a charge is searched by the
+//! order in its metadata; Stripe's index is behind by up to a minute
+//! (<https://docs.stripe.com/search#data-freshness>).
 
 use crate::gateway::{Charge, GatewayError, PaymentGateway, Refund};
 use domain::money::{Amount, Currency};
@@ -16,6 +18,8 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::time::Duration;
 
+/// Longest wait for a connection; before there is one, nothing was asked.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for one answer. Stripe answers card charges within seconds; what takes longer is
 /// unknown, and asked again under the same key.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
@@ -64,12 +68,15 @@ impl StripeGateway {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", key.as_ref().trim()))
             .map_err(|_| StripeSetupError::Key)?;
         authorization.set_sensitive(true);
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
             .map_err(|_| StripeSetupError::Url(url.clone()))?
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(tcp);
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             url,
@@ -84,26 +91,50 @@ impl StripeGateway {
         key: &str,
         form: &[(&str, String)],
     ) -> Result<(StatusCode, Value), GatewayError> {
-        let unknown = |reason: String| GatewayError::Unknown(reason);
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", self.url))
-            .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header("Idempotency-Key", key)
-            .body(Full::from(encode(form)))
-            .map_err(|error| GatewayError::Refused(error.to_string()))?;
+            .body(Full::from(encode(form)));
+        self.exchange(request).await
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<(StatusCode, Value), GatewayError> {
+        let request = Request::builder()
+            .uri(format!("{}{path}?{}", self.url, encode(query)))
+            .body(Full::default());
+        self.exchange(request).await
+    }
+
+    async fn exchange(
+        &self,
+        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+    ) -> Result<(StatusCode, Value), GatewayError> {
+        let unknown = |reason: String| GatewayError::Unknown(reason);
+        let mut request = request.map_err(|error| GatewayError::Refused(error.to_string()))?;
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, self.authorization.clone());
         let exchange = async {
-            let answer = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| unknown(error.to_string()))?;
+            let answer = self.client.request(request).await.map_err(|error| {
+                let reason = causes(&error);
+                // No address, no connection, no TLS: nothing was sent.
+                if error.is_connect() {
+                    GatewayError::Down(reason)
+                } else {
+                    unknown(reason)
+                }
+            })?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
                 .collect()
                 .await
-                .map_err(|error| unknown(error.to_string()))?
+                .map_err(|error| unknown(causes(error.as_ref())))?
                 .to_bytes();
             // A body that is no JSON (a proxy's page) tells as much as its status does.
             Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
@@ -140,6 +171,14 @@ impl PaymentGateway for StripeGateway {
         charge_outcome(status, &body)
     }
 
+    async fn look_up(&self, charge: &Charge) -> Result<Option<ChargeOutcome>, GatewayError> {
+        let order = charge.order_id.as_str();
+        let order = order.replace('\\', "\\\\").replace('"', "\\\"");
+        let query = [("query", format!("metadata[\"order_id\"]:\"{order}\""))];
+        let (status, body) = self.get("/v1/payment_intents/search", &query).await?;
+        found_outcome(status, &body)
+    }
+
     async fn refund(&self, refund: &Refund) -> Result<(), GatewayError> {
         let form = [("payment_intent", refund.payment_id.0.clone())];
         let (status, body) = self.post("/v1/refunds", &refund.key, &form).await?;
@@ -150,7 +189,8 @@ impl PaymentGateway for StripeGateway {
 /// An amount as Stripe takes it: mostly in the smallest unit of ISO 4217, with the exceptions of
 /// <https://docs.stripe.com/currencies#special-cases>. `None` for an amount that Stripe cannot
 /// charge to the digit; it is never rounded.
-fn stripe_amount(amount: Amount, currency: Currency) -> Option<u64> {
+#[must_use]
+pub fn stripe_amount(amount: Amount, currency: Currency) -> Option<u64> {
     // (decimal places, what the amount must be divisible by)
     let (places, step) = match currency.code() {
         "MGA" => (0, 1),
@@ -206,6 +246,27 @@ fn charge_outcome(status: StatusCode, body: &Value) -> Result<ChargeOutcome, Gat
     }
 }
 
+/// What an answer to a search says, of all payment intents of one order: one that was charged
+/// counts before one that may still be, and that before one that was not.
+fn found_outcome(status: StatusCode, body: &Value) -> Result<Option<ChargeOutcome>, GatewayError> {
+    if !status.is_success() {
+        return Err(failure(status, &body["error"]));
+    }
+    let Some(found) = body["data"].as_array() else {
+        return Err(GatewayError::Unknown("the search has no data".into()));
+    };
+    let mut outcomes: Vec<_> = found
+        .iter()
+        .map(|intent| charge_outcome(StatusCode::OK, intent))
+        .collect();
+    outcomes.sort_by_key(|outcome| match outcome {
+        Ok(ChargeOutcome::Approved(_)) => 0,
+        Err(_) => 1,
+        Ok(ChargeOutcome::Declined(_)) => 2,
+    });
+    outcomes.into_iter().next().transpose()
+}
+
 /// What an answer to a refund says.
 fn refund_outcome(status: StatusCode, body: &Value) -> Result<(), GatewayError> {
     let error = &body["error"];
@@ -232,9 +293,23 @@ fn failure(status: StatusCode, error: &Value) -> GatewayError {
         | StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::NOT_FOUND => GatewayError::Refused(text),
-        // 409: another request with this key is under way; 429: too many; 5xx: Stripe's own.
+        // Too many, or none at all for now: nothing was done.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => GatewayError::Down(text),
+        // 409: another request with this key is under way; 5xx: Stripe's own.
         _ => GatewayError::Unknown(text),
     }
+}
+
+/// An error and its causes, joined by colons.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn encode(form: &[(&str, String)]) -> String {

@@ -107,6 +107,13 @@ pub enum OrderCommand {
     RejectInventory(Vec<Shortage>),
     /// Note what the gateway said of its charge.
     RecordPayment(ChargeOutcome),
+    /// Settle a payment of which the gateway did not tell the outcome, by an operator's decision.
+    ResolvePayment {
+        /// What became of the charge.
+        outcome: ChargeOutcome,
+        /// Why the operator is sure of it, in their words.
+        decision: String,
+    },
     /// Call it off.
     Cancel {
         /// Why.
@@ -145,6 +152,9 @@ pub enum OrderRejection {
     /// The gateway charged an order that is not to be paid any more: refund it, then record that.
     #[error("the order ended before it was charged; refund the charge")]
     RefundDue(PaymentId),
+    /// A decision says otherwise than what was settled before.
+    #[error("the payment was settled before ({0}), and the decision says otherwise")]
+    SettledOtherwise(String),
     /// The order has not come to this step.
     #[error("the order is not ready for this step: {0}")]
     OutOfTurn(&'static str),
@@ -266,6 +276,9 @@ impl Decider for Order {
             OrderCommand::Reserve => deciding::decide_reserve(state),
             OrderCommand::RejectInventory(shortages) => deciding::decide_reject(shortages, state),
             OrderCommand::RecordPayment(outcome) => deciding::decide_payment(outcome, state),
+            OrderCommand::ResolvePayment { outcome, decision } => {
+                deciding::decide_resolution(outcome, decision, state)
+            }
             OrderCommand::Cancel { reason, at, grace } => {
                 deciding::decide_cancel(*reason, *at, *grace, state)
             }

@@ -33,8 +33,8 @@ pub fn charge_key(order: &OrderId) -> String {
     format!("charge-{order}")
 }
 
-/// The idempotency key of an order's one refund.
+/// The idempotency key of a charge's one refund.
 #[must_use]
-pub fn refund_key(order: &OrderId) -> String {
-    format!("refund-{order}")
+pub fn refund_key(payment: &PaymentId) -> String {
+    format!("refund-{}", payment.0)
 }

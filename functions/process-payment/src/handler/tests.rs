@@ -1,5 +1,7 @@
 use super::*;
+use crate::gateway::{Refund, UNKNOWN_OUTCOME};
 use crate::simulated_gateway::SimulatedGateway;
+use domain::payment::PaymentId;
 use event_sourcing::chain::Head;
 use event_sourcing::clock::SystemClock;
 use event_sourcing::ids::event_id;
@@ -8,17 +10,26 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
-/// Counts what the gateway is asked, by key.
+/// Counts what the gateway is asked, by key; its books can say more than it answers.
 #[derive(Default)]
 struct Recording {
     gateway: SimulatedGateway,
     asked: Mutex<Vec<String>>,
+    books: Mutex<Option<ChargeOutcome>>,
 }
 
 impl PaymentGateway for Recording {
     async fn charge(&self, charge: &Charge) -> Result<ChargeOutcome, GatewayError> {
         self.asked.lock().unwrap().push(charge.key.clone());
         self.gateway.charge(charge).await
+    }
+
+    async fn look_up(&self, charge: &Charge) -> Result<Option<ChargeOutcome>, GatewayError> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("look-up-{}", charge.order_id));
+        Ok(self.books.lock().unwrap().clone())
     }
 
     async fn refund(&self, refund: &Refund) -> Result<(), GatewayError> {
@@ -156,10 +167,10 @@ async fn an_unknown_outcome_is_given_back_and_never_guessed() {
     let reserved = handler
         .reserved(json!({"payment": {"token": "tok_timeout"}}))
         .await;
-    assert!(matches!(
-        handler.handle(&reserved).await,
-        Err(Failure::Transient(_))
-    ));
+    let Err(Failure::Transient(cause)) = handler.handle(&reserved).await else {
+        panic!("it is given back");
+    };
+    assert!(cause.starts_with(UNKNOWN_OUTCOME), "{cause}");
     assert_eq!(handler.types(), ["OrderPlaced", "InventoryUpdated"]);
 }
 
@@ -182,7 +193,7 @@ async fn a_charge_that_crosses_a_cancellation_is_given_back() {
             "PaymentRefunded"
         ]
     );
-    assert_eq!(&handler.asked()[..2], ["charge-1", "refund-1"]);
+    assert_eq!(&handler.asked()[..2], ["charge-1", "refund-sim_charge-1"]);
 }
 
 #[tokio::test]
@@ -201,27 +212,84 @@ async fn a_confirmed_order_that_is_cancelled_gets_its_money_back_once() {
         Some("PaymentRefunded")
     );
     assert_eq!(handler.types().len(), 5);
-    assert_eq!(handler.asked(), ["charge-1", "refund-1"]);
+    assert_eq!(handler.asked(), ["charge-1", "refund-sim_charge-1"]);
+}
+
+impl Tested {
+    /// An order that was reserved so long ago; its trigger.
+    async fn reserved_before(&self, age: SignedDuration, token: &str) -> Envelope {
+        let then = Timestamp::now().checked_sub(age).unwrap();
+        self.stored_at(then, 1, "OrderPlaced", json!({})).await;
+        let reserved = json!({"reason": "reserved", "changes": [], "payment": {"token": token}});
+        self.stored_at(then, 2, "InventoryUpdated", reserved).await
+    }
+
+    fn the_books_say(&self, outcome: ChargeOutcome) {
+        *self.gateway.books.lock().unwrap() = Some(outcome);
+    }
+}
+
+fn charged_as(payment: &str) -> ChargeOutcome {
+    ChargeOutcome::Approved(Some(PaymentId(payment.into())))
 }
 
 #[tokio::test]
 async fn an_old_trigger_of_a_settled_order_moves_no_money() {
     let handler = a_handler();
-    let yesterday = Timestamp::now()
-        .checked_sub(SignedDuration::from_hours(30))
-        .unwrap();
-    handler
-        .stored_at(yesterday, 1, "OrderPlaced", json!({}))
-        .await;
-    let reserved = json!({"reason": "reserved", "changes": []});
-    let reserved = handler
-        .stored_at(yesterday, 2, "InventoryUpdated", reserved)
-        .await;
+    let age = SignedDuration::from_hours(30);
+    let reserved = handler.reserved_before(age, "tok_visa").await;
     handler
         .stored(3, "OrderCancelled", json!({"reason": "expired"}))
         .await;
     handler.handle(&reserved).await.unwrap();
-    assert!(handler.asked().is_empty());
+    assert_eq!(handler.asked(), ["look-up-1"], "read, not charged");
+    assert_eq!(handler.types().len(), 3);
+}
+
+#[tokio::test]
+async fn a_charge_without_an_answer_of_an_order_that_was_cancelled_is_found_and_given_back_once() {
+    let handler = a_handler();
+    let age = SignedDuration::from_mins(6);
+    let reserved = handler.reserved_before(age, "tok_timeout").await;
+    handler
+        .stored(3, "OrderCancelled", json!({"reason": "requested"}))
+        .await;
+    handler.the_books_say(charged_as("pi_1"));
+    for _ in 0..3 {
+        handler.handle(&reserved).await.unwrap();
+    }
+    assert_eq!(handler.types()[2..], ["OrderCancelled", "PaymentRefunded"]);
+    assert_eq!(handler.asked(), ["look-up-1", "refund-pi_1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_stays_unknown_is_looked_up_once_the_books_have_it() {
+    let handler = a_handler();
+    let age = SignedDuration::from_mins(6);
+    let reserved = handler.reserved_before(age, "tok_timeout").await;
+    assert!(matches!(
+        handler.handle(&reserved).await,
+        Err(Failure::Transient(cause)) if cause.starts_with(UNKNOWN_OUTCOME)
+    ));
+    handler.the_books_say(charged_as("pi_1"));
+    handler.handle(&reserved).await.unwrap();
+    assert_eq!(handler.types()[2..], ["PaymentProcessed"]);
+}
+
+#[tokio::test]
+async fn an_order_older_than_the_gateways_keys_is_looked_up_before_it_is_charged() {
+    let handler = a_handler();
+    let age = SignedDuration::from_hours(21);
+    let reserved = handler.reserved_before(age, "tok_visa").await;
+    handler.the_books_say(charged_as("pi_1"));
+    handler.handle(&reserved).await.unwrap();
+    assert_eq!(handler.asked(), ["look-up-1"]);
+    assert_eq!(handler.types()[2..], ["PaymentProcessed"]);
+
+    let never_charged = a_handler();
+    let reserved = never_charged.reserved_before(age, "tok_visa").await;
+    never_charged.handle(&reserved).await.unwrap();
+    assert_eq!(never_charged.asked(), ["look-up-1", "charge-1"]);
 }
 
 #[tokio::test]

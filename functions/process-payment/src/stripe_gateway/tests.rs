@@ -35,7 +35,6 @@ fn an_outcome_is_taken_only_where_stripe_tells_one() {
         (200, json!({"id": "pi_1", "status": "processing"})),
         (200, json!(null)),
         (409, json!({"error": {"type": "idempotency_error"}})),
-        (429, json!({})),
         (500, json!({})),
         (502, json!("<html>")),
     ] {
@@ -43,6 +42,12 @@ fn an_outcome_is_taken_only_where_stripe_tells_one() {
             matches!(charged(status, body.clone()), Err(GatewayError::Unknown(_))),
             "{status} {body}"
         );
+    }
+    for status in [429, 503] {
+        assert!(matches!(
+            charged(status, json!({})),
+            Err(GatewayError::Down(_))
+        ));
     }
     for status in [400, 401, 403, 404] {
         assert!(matches!(
@@ -79,6 +84,39 @@ fn an_amount_is_sent_in_the_units_that_stripe_takes_for_its_currency() {
         let currency = Currency::parse(currency).unwrap();
         assert_eq!(stripe_amount(asked, currency), units, "{amount} {currency}");
     }
+}
+
+#[test]
+fn of_all_payment_intents_of_an_order_the_charged_one_counts() {
+    let found = |intents: Value| found_outcome(StatusCode::OK, &json!({"data": intents}));
+    let failed = json!({"id": "pi_0", "status": "requires_payment_method"});
+    let running = json!({"id": "pi_1", "status": "processing"});
+    let charged = json!({"id": "pi_2", "status": "succeeded"});
+    assert_eq!(found(json!([])), Ok(None));
+    assert_eq!(
+        found(json!([failed])),
+        Ok(Some(ChargeOutcome::Declined(
+            "requires_payment_method".into()
+        )))
+    );
+    assert!(matches!(
+        found(json!([failed, running])),
+        Err(GatewayError::Unknown(_))
+    ));
+    assert_eq!(
+        found(json!([failed, running, charged])),
+        Ok(Some(ChargeOutcome::Approved(Some(PaymentId(
+            "pi_2".into()
+        )))))
+    );
+    assert!(matches!(
+        found_outcome(StatusCode::OK, &json!({})),
+        Err(GatewayError::Unknown(_))
+    ));
+    assert!(matches!(
+        found_outcome(StatusCode::SERVICE_UNAVAILABLE, &json!({})),
+        Err(GatewayError::Down(_))
+    ));
 }
 
 #[test]
@@ -230,6 +268,41 @@ async fn a_gateway_that_fails_or_hangs_up_leaves_the_outcome_unknown() {
         hanging_up.charge(&a_charge("pm_card_visa")).await,
         Err(GatewayError::Unknown(_))
     ));
+}
+
+#[tokio::test]
+async fn a_charge_is_looked_up_by_its_order_without_a_key() {
+    let found = json!({"data": [{"id": "pi_1", "status": "succeeded"}]});
+    let (url, mut requests) = recorded_stripe(vec![(200, found)]).await;
+    let gateway = StripeGateway::new(url, "sk_test_1").unwrap();
+    let mut charge = a_charge("pm_card_visa");
+    charge.order_id = OrderId::parse("a\"b").unwrap();
+    assert_eq!(
+        gateway.look_up(&charge).await,
+        Ok(Some(ChargeOutcome::Approved(Some(PaymentId(
+            "pi_1".into()
+        )))))
+    );
+    let (head, _) = requests.recv().await.unwrap();
+    let line = head.lines().next().unwrap();
+    assert_eq!(
+        line,
+        "GET /v1/payment_intents/search?query=metadata%5B%22order_id%22%5D%3A%22a%5C%22b%22 HTTP/1.1"
+    );
+    assert!(!head.contains("idempotency-key"), "{head}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_cannot_be_reached_is_down_and_nothing_is_unknown() {
+    // Bound and closed again: nobody listens there.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refused = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for url in [refused.as_str(), "http://no-such-host.invalid"] {
+        let gateway = StripeGateway::new(url, "k").unwrap();
+        let answer = gateway.charge(&a_charge("pm_card_visa")).await;
+        assert!(matches!(answer, Err(GatewayError::Down(_))), "{answer:?}");
+    }
 }
 
 /// localstripe (`PyPI`) knows payment intents and refunds, not idempotency keys; those are held

@@ -65,6 +65,24 @@ pub(super) fn decide_reject(
     }
 }
 
+/// The event by which a payment is settled.
+fn settling(terms: &Terms, outcome: &ChargeOutcome, decision: Option<&str>) -> OrderEvent {
+    let terms = terms.without_payment();
+    let decision = decision.map(str::to_owned);
+    match outcome {
+        ChargeOutcome::Approved(payment) => OrderEvent::PaymentProcessed(PaymentProcessed {
+            terms,
+            payment_id: payment.clone(),
+            decision,
+        }),
+        ChargeOutcome::Declined(reason) => OrderEvent::PaymentFailed(PaymentFailed {
+            terms,
+            reason: reason.clone(),
+            decision,
+        }),
+    }
+}
+
 pub(super) fn decide_payment(
     outcome: &ChargeOutcome,
     state: &Order,
@@ -76,18 +94,7 @@ pub(super) fn decide_payment(
         (ChargeOutcome::Approved(_) | ChargeOutcome::Declined(_), Order::Placed(_)) => {
             Err(OrderRejection::OutOfTurn("its stock is not reserved"))
         }
-        (ChargeOutcome::Approved(payment), Order::Reserved { terms, .. }) => {
-            Ok(vec![OrderEvent::PaymentProcessed(PaymentProcessed {
-                terms: terms.without_payment(),
-                payment_id: payment.clone(),
-            })])
-        }
-        (ChargeOutcome::Declined(reason), Order::Reserved { terms, .. }) => {
-            Ok(vec![OrderEvent::PaymentFailed(PaymentFailed {
-                terms: terms.without_payment(),
-                reason: reason.clone(),
-            })])
-        }
+        (outcome, Order::Reserved { terms, .. }) => Ok(vec![settling(terms, outcome, None)]),
         (ChargeOutcome::Approved(charged), Order::Confirmed { payment, .. }) => match charged {
             Some(other) if Some(other) != payment.as_ref() => {
                 Err(OrderRejection::RefundDue(other.clone()))
@@ -105,6 +112,50 @@ pub(super) fn decide_payment(
         },
         (ChargeOutcome::Declined(_), Order::Rejected { .. } | Order::Cancelled { .. }) => {
             Ok(vec![])
+        }
+    }
+}
+
+/// Like [`decide_payment`], but the word of an operator does not stand against what is stored.
+pub(super) fn decide_resolution(
+    outcome: &ChargeOutcome,
+    decision: &str,
+    state: &Order,
+) -> Result<Vec<OrderEvent>, OrderRejection> {
+    let otherwise = |payment: Option<&PaymentId>| {
+        let paid = payment.map_or("paid".to_owned(), |payment| {
+            format!("paid as {}", payment.0)
+        });
+        Err(OrderRejection::SettledOtherwise(paid))
+    };
+    match (outcome, state) {
+        (outcome, Order::Absent | Order::Placed(_)) => decide_payment(outcome, state),
+        (outcome, Order::Reserved { terms, .. }) => {
+            Ok(vec![settling(terms, outcome, Some(decision))])
+        }
+        (ChargeOutcome::Approved(charged), Order::Confirmed { payment, .. })
+            if charged == payment =>
+        {
+            Ok(vec![])
+        }
+        (
+            ChargeOutcome::Approved(_) | ChargeOutcome::Declined(_),
+            Order::Confirmed { payment, .. },
+        ) => otherwise(payment.as_ref()),
+        (outcome, Order::Rejected { aftermath, .. } | Order::Cancelled { aftermath, .. }) => {
+            match (outcome, &aftermath.money) {
+                (
+                    ChargeOutcome::Approved(Some(charged)),
+                    HeldMoney::Charged(payment) | HeldMoney::Refunded(payment),
+                ) if charged != payment => otherwise(Some(payment)),
+                (
+                    ChargeOutcome::Declined(_),
+                    HeldMoney::Charged(payment) | HeldMoney::Refunded(payment),
+                ) => otherwise(Some(payment)),
+                (ChargeOutcome::Approved(_) | ChargeOutcome::Declined(_), _) => {
+                    decide_payment(outcome, state)
+                }
+            }
         }
     }
 }

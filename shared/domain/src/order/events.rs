@@ -139,6 +139,10 @@ pub struct PaymentProcessed {
     /// The gateway's name for the charge; absent when there was nothing to charge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<PaymentId>,
+    /// Why an operator settled the payment by hand, in their words; absent when the gateway told
+    /// its outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
 }
 
 /// Data of `PaymentFailed`.
@@ -150,6 +154,10 @@ pub struct PaymentFailed {
     pub terms: Terms,
     /// Why the gateway declined, in its words.
     pub reason: String,
+    /// Why an operator settled the payment by hand, in their words; absent when the gateway told
+    /// its outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
 }
 
 /// Data of `PaymentRefunded`.

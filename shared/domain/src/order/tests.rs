@@ -82,6 +82,7 @@ fn paid() -> OrderEvent {
     OrderEvent::PaymentProcessed(PaymentProcessed {
         terms: terms(),
         payment_id: Some(charge()),
+        decision: None,
     })
 }
 
@@ -89,6 +90,7 @@ fn declined() -> OrderEvent {
     OrderEvent::PaymentFailed(PaymentFailed {
         terms: terms(),
         reason: "card_declined".into(),
+        decision: None,
     })
 }
 
@@ -452,6 +454,7 @@ fn a_free_order_is_confirmed_and_cancelled_without_a_charge() {
     let confirmed = OrderEvent::PaymentProcessed(PaymentProcessed {
         terms: terms(),
         payment_id: None,
+        decision: None,
     });
     given([placed(), reserved()])
         .when(free())
@@ -459,6 +462,93 @@ fn a_free_order_is_confirmed_and_cancelled_without_a_charge() {
     let state = given([placed(), reserved(), confirmed, cancelled()]);
     assert_eq!(state.0.refund_due(), None);
     state.when(free()).then_nothing();
+}
+
+// A payment that an operator settles.
+
+fn resolve(outcome: ChargeOutcome) -> OrderCommand {
+    OrderCommand::ResolvePayment {
+        outcome,
+        decision: "seen in the gateway's books".into(),
+    }
+}
+
+fn resolve_as_paid(payment: &PaymentId) -> OrderCommand {
+    resolve(ChargeOutcome::Approved(Some(payment.clone())))
+}
+
+fn resolve_as_failed() -> OrderCommand {
+    resolve(ChargeOutcome::Declined("not_charged".into()))
+}
+
+#[test]
+fn a_reserved_order_is_settled_by_a_decision_that_the_event_keeps() {
+    let decision = Some("seen in the gateway's books".to_owned());
+    given([placed(), reserved()])
+        .when(resolve_as_paid(&charge()))
+        .then([OrderEvent::PaymentProcessed(PaymentProcessed {
+            terms: terms(),
+            payment_id: Some(charge()),
+            decision: decision.clone(),
+        })]);
+    given([placed(), reserved()])
+        .when(resolve_as_failed())
+        .then([OrderEvent::PaymentFailed(PaymentFailed {
+            terms: terms(),
+            reason: "not_charged".into(),
+            decision,
+        })]);
+}
+
+#[test]
+fn a_decision_that_says_what_is_settled_changes_nothing() {
+    given([placed(), reserved(), paid()])
+        .when(resolve_as_paid(&charge()))
+        .then_nothing();
+    given([placed(), reserved(), paid(), cancelled(), refunded()])
+        .when(resolve_as_paid(&charge()))
+        .then_nothing();
+    for end in [declined(), cancelled()] {
+        given([placed(), reserved(), end])
+            .when(resolve_as_failed())
+            .then_nothing();
+    }
+}
+
+#[test]
+fn a_decision_against_what_is_settled_is_refused() {
+    let otherwise = || OrderRejection::SettledOtherwise("paid as ch_1".into());
+    let other = PaymentId("ch_2".into());
+    for state in [
+        given([placed(), reserved(), paid()]),
+        given([placed(), reserved(), paid(), cancelled()]),
+        given([placed(), reserved(), paid(), cancelled(), refunded()]),
+    ] {
+        state.when(resolve_as_failed()).then_rejected(otherwise());
+        state
+            .when(resolve_as_paid(&other))
+            .then_rejected(otherwise());
+    }
+}
+
+#[test]
+fn a_charge_that_a_decision_finds_after_the_end_is_given_back() {
+    for end in [declined(), cancelled()] {
+        given([placed(), reserved(), end])
+            .when(resolve_as_paid(&charge()))
+            .then_rejected(OrderRejection::RefundDue(charge()));
+    }
+}
+
+#[test]
+fn nothing_is_decided_of_an_order_without_a_reservation() {
+    given([])
+        .when(resolve_as_failed())
+        .then_rejected(OrderRejection::Unknown);
+    assert!(matches!(
+        given([placed()]).when(resolve_as_paid(&charge())).0,
+        Err(OrderRejection::OutOfTurn(_))
+    ));
 }
 
 // Properties.
@@ -471,6 +561,8 @@ fn any_command() -> impl Strategy<Value = OrderCommand> {
         Just(approve()),
         Just(OrderCommand::RecordPayment(ChargeOutcome::Approved(None))),
         Just(decline()),
+        Just(resolve_as_paid(&charge())),
+        Just(resolve_as_failed()),
         (0_i64..1300).prop_map(cancel_at),
         Just(OrderCommand::Release),
         Just(refund()),
