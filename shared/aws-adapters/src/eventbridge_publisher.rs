@@ -8,7 +8,9 @@ use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::publisher::{EventPublisher, PublishError};
 use event_sourcing::retry::{FullJitter, Retry, Retryable};
+use jiff::Timestamp;
 use std::collections::HashSet;
+use std::future::Future;
 
 /// The `source` of every event that we publish.
 pub const SOURCE: &str = "orderflow";
@@ -18,11 +20,41 @@ pub const MAX_ENTRIES: usize = 10;
 /// Largest request, in bytes, from the same page; the smaller figure of old and new quotas.
 pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
 
+/// An event as the bus takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The `eventType`.
+    pub detail_type: String,
+    /// The envelope as JSON.
+    pub detail: String,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Its stream.
+    pub resource: String,
+    /// The trace it belongs to, in the form of X-Ray.
+    pub trace_header: Option<String>,
+}
+
+/// Takes entries, one request at a time.
+pub trait PutEvents: Send + Sync {
+    /// Sends one request, which is within the limits, and answers for each of its entries.
+    fn put(
+        &self,
+        entries: Vec<Entry>,
+    ) -> impl Future<Output = Vec<Result<(), PublishError>>> + Send;
+}
+
+/// A bus on EventBridge.
+#[derive(Debug, Clone)]
+pub struct EventBridgeBus {
+    client: Client,
+    name: String,
+}
+
 /// Publishes to one bus.
 #[derive(Debug, Clone)]
-pub struct EventBridgePublisher {
-    client: Client,
-    bus: String,
+pub struct EventBridgePublisher<B = EventBridgeBus> {
+    bus: B,
     waits: FullJitter,
 }
 
@@ -30,45 +62,65 @@ impl EventBridgePublisher {
     /// A publisher to `bus` (a name or an ARN).
     #[must_use]
     pub fn new(client: Client, bus: impl Into<String>) -> Self {
+        let name = bus.into();
+        Self::over(EventBridgeBus { client, name })
+    }
+}
+
+impl<B: PutEvents> EventBridgePublisher<B> {
+    /// A publisher to another bus of the same kind.
+    pub fn over(bus: B) -> Self {
         Self {
-            client,
-            bus: bus.into(),
+            bus,
             waits: FullJitter::CALL,
         }
     }
+}
 
-    fn entry(&self, event: &Envelope) -> Result<(PutEventsRequestEntry, usize), PublishError> {
-        let detail = serde_json::to_string(event)
-            .map_err(|error| PublishError::Refused(error.to_string()))?;
-        let stream = event.stream_id.clone().unwrap_or_default();
-        let bytes = 14 + SOURCE.len() + event.event_type.len() + detail.len() + stream.len();
-        if bytes > MAX_REQUEST_BYTES {
-            return Err(PublishError::Refused(format!(
-                "it has {bytes} bytes, the bus takes {MAX_REQUEST_BYTES}"
-            )));
-        }
-        let entry = PutEventsRequestEntry::builder()
-            .event_bus_name(&self.bus)
-            .source(SOURCE)
-            .detail_type(&event.event_type)
-            .detail(detail)
-            .time(DateTime::from_millis(event.at().as_millisecond()))
-            .resources(stream)
-            .set_trace_header(event.traceparent.as_deref().and_then(trace_header))
-            .build();
-        Ok((entry, bytes))
+/// The entry of an event, and its size.
+fn entry_of(event: &Envelope) -> Result<(Entry, usize), PublishError> {
+    let detail =
+        serde_json::to_string(event).map_err(|error| PublishError::Refused(error.to_string()))?;
+    let resource = event.stream_id.clone().unwrap_or_default();
+    let bytes = 14 + SOURCE.len() + event.event_type.len() + detail.len() + resource.len();
+    if bytes > MAX_REQUEST_BYTES {
+        return Err(PublishError::Refused(format!(
+            "it has {bytes} bytes, the bus takes {MAX_REQUEST_BYTES}"
+        )));
     }
+    let entry = Entry {
+        detail_type: event.event_type.clone(),
+        detail,
+        time: event.at(),
+        resource,
+        trace_header: event.traceparent.as_deref().and_then(trace_header),
+    };
+    Ok((entry, bytes))
+}
 
-    /// Sends one request and answers for each of its entries.
-    async fn send(&self, entries: Vec<PutEventsRequestEntry>) -> Vec<Result<(), PublishError>> {
+impl EventBridgeBus {
+    fn request_entry(&self, entry: Entry) -> PutEventsRequestEntry {
+        PutEventsRequestEntry::builder()
+            .event_bus_name(&self.name)
+            .source(SOURCE)
+            .detail_type(entry.detail_type)
+            .detail(entry.detail)
+            .time(DateTime::from_millis(entry.time.as_millisecond()))
+            .resources(entry.resource)
+            .set_trace_header(entry.trace_header)
+            .build()
+    }
+}
+
+impl PutEvents for EventBridgeBus {
+    async fn put(&self, entries: Vec<Entry>) -> Vec<Result<(), PublishError>> {
         let count = entries.len();
-        match self
-            .client
-            .put_events()
-            .set_entries(Some(entries))
-            .send()
-            .await
-        {
+        let entries = entries
+            .into_iter()
+            .map(|entry| self.request_entry(entry))
+            .collect();
+        let request = self.client.put_events().set_entries(Some(entries));
+        match Box::pin(request.send()).await {
             Ok(answer) => {
                 let mut results: Vec<_> = answer.entries().iter().map(result_of).collect();
                 // An answer with fewer entries than asked says nothing about the rest.
@@ -118,13 +170,13 @@ fn trace_header(traceparent: &str) -> Option<String> {
     ))
 }
 
-impl EventPublisher for EventBridgePublisher {
+impl<B: PutEvents> EventPublisher for EventBridgePublisher<B> {
     async fn publish(&self, events: &[Envelope]) -> Vec<Result<(), PublishError>> {
         let mut results: Vec<Option<Result<(), PublishError>>> = vec![None; events.len()];
         let mut waits = backon::BackoffBuilder::build(self.waits);
-        while let Some(batch) = self.next_batch(events, &mut results) {
+        while let Some(batch) = next_batch(events, &mut results) {
             let (indexes, entries): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let answers = self.send(entries).await;
+            let answers = self.bus.put(entries).await;
             let failed = answers.iter().any(Result::is_err);
             for (at, answer) in indexes.into_iter().zip(answers) {
                 results[at] = Some(answer);
@@ -148,42 +200,38 @@ impl EventPublisher for EventBridgePublisher {
     }
 }
 
-impl EventBridgePublisher {
-    /// The next request out of the events that were not taken yet: within the limits, and of
-    /// each stream the earliest such event only, so that order is kept whichever entries fail.
-    /// Events that can never be sent get their result here and hold back their stream. `None`
-    /// when nothing is left to send.
-    fn next_batch(
-        &self,
-        events: &[Envelope],
-        results: &mut [Option<Result<(), PublishError>>],
-    ) -> Option<Vec<(usize, PutEventsRequestEntry)>> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let mut streams = HashSet::new();
-        for (at, event) in events.iter().enumerate() {
-            if batch.len() == MAX_ENTRIES {
-                break;
-            }
-            if results[at] == Some(Ok(())) || !streams.insert(event.stream_id.as_deref()) {
-                continue;
-            }
-            if matches!(&results[at], Some(Err(error)) if error.retry() == Retry::Never) {
-                continue;
-            }
-            match self.entry(event) {
-                Ok((_, size)) if bytes + size > MAX_REQUEST_BYTES => break,
-                Ok((entry, size)) => {
-                    bytes += size;
-                    batch.push((at, entry));
-                }
-                Err(error) => results[at] = Some(Err(error)),
-            }
+/// The next request out of the events that were not taken yet: within the limits, and of
+/// each stream the earliest such event only, so that order is kept whichever entries fail.
+/// Events that can never be sent get their result here and hold back their stream. `None`
+/// when nothing is left to send.
+fn next_batch(
+    events: &[Envelope],
+    results: &mut [Option<Result<(), PublishError>>],
+) -> Option<Vec<(usize, Entry)>> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    let mut streams = HashSet::new();
+    for (at, event) in events.iter().enumerate() {
+        if batch.len() == MAX_ENTRIES {
+            break;
         }
-        (!batch.is_empty()).then_some(batch)
+        if results[at] == Some(Ok(())) || !streams.insert(event.stream_id.as_deref()) {
+            continue;
+        }
+        if matches!(&results[at], Some(Err(error)) if error.retry() == Retry::Never) {
+            continue;
+        }
+        match entry_of(event) {
+            Ok((_, size)) if bytes + size > MAX_REQUEST_BYTES => break,
+            Ok((entry, size)) => {
+                bytes += size;
+                batch.push((at, entry));
+            }
+            Err(error) => results[at] = Some(Err(error)),
+        }
     }
+    (!batch.is_empty()).then_some(batch)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,9 +245,7 @@ mod tests {
         events: &[Envelope],
         results: &mut [Option<Result<(), PublishError>>],
     ) -> Option<Vec<usize>> {
-        let connection = crate::connection::Connection::to_endpoint("http://127.0.0.1:1", "k");
-        let publisher = EventBridgePublisher::new(connection.unwrap().eventbridge(), "orders");
-        let batch = publisher.next_batch(events, results)?;
+        let batch = next_batch(events, results)?;
         Some(batch.into_iter().map(|(at, _)| at).collect())
     }
 
