@@ -122,6 +122,8 @@ functions! {
     "record-events" => record_events::run,
     "update-inventory" => update_inventory::run,
     "process-payment" => process_payment::run,
+    "payment-webhook" => payment_webhook::run,
+    "resolve-payment" => resolve_payment::run,
     "notify-user" => notify_user::run,
     "project-orders" => project_orders::run,
     "query-orders" => query_orders::run,

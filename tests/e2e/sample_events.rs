@@ -47,6 +47,9 @@ async fn every_sample_event_passes_through_its_function() {
         ("update-inventory", Value::Null),
         ("CONFIRMED", Value::Null),
         ("process-payment", Value::Null),
+        // It was paid under another id; and no signing secret is stored.
+        ("resolve-payment", refused("settled before")),
+        ("payment-webhook", status(503)),
         ("notify-user", Value::Null),
         ("notify-user-plain", Value::Null),
         ("update-inventory-payment-failed", in_stock.clone()),

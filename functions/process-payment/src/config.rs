@@ -25,28 +25,36 @@ pub enum GatewayChoice {
     },
 }
 
+impl GatewayChoice {
+    /// Reads the choice: `PAYMENT_GATEWAY`, and with `stripe` `STRIPE_KEY_PARAMETER` and
+    /// `STRIPE_URL`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the bad variable.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        match required("PAYMENT_GATEWAY")?.as_str() {
+            "simulated" => Ok(Self::Simulated),
+            "stripe" => Ok(Self::Stripe {
+                key_parameter: required("STRIPE_KEY_PARAMETER")?,
+                url: optional("STRIPE_URL").unwrap_or_else(|| "https://api.stripe.com".to_owned()),
+            }),
+            other => Err(ConfigError::new(
+                "PAYMENT_GATEWAY",
+                format!("must be simulated or stripe, is {other:?}"),
+            )),
+        }
+    }
+}
+
 impl Config {
     /// Reads the settings.
     ///
     /// # Errors
     /// [`ConfigError`] names the bad variable.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let gateway = match required("PAYMENT_GATEWAY")?.as_str() {
-            "simulated" => GatewayChoice::Simulated,
-            "stripe" => GatewayChoice::Stripe {
-                key_parameter: required("STRIPE_KEY_PARAMETER")?,
-                url: optional("STRIPE_URL").unwrap_or_else(|| "https://api.stripe.com".to_owned()),
-            },
-            other => {
-                return Err(ConfigError::new(
-                    "PAYMENT_GATEWAY",
-                    format!("must be simulated or stripe, is {other:?}"),
-                ));
-            }
-        };
         Ok(Self {
             event_store_table: required("EVENT_STORE_TABLE")?,
-            gateway,
+            gateway: GatewayChoice::from_env()?,
         })
     }
 }

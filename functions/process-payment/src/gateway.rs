@@ -95,7 +95,7 @@ impl From<GatewayError> for Failure {
         let text = error.to_string();
         match error {
             GatewayError::Unknown(_) => Self::Transient(text),
-            GatewayError::Down(_) | GatewayError::NotAsked { .. } => Self::Transient(text),
+            GatewayError::Down(_) | GatewayError::NotAsked { .. } => Self::Waiting(text),
             GatewayError::Refused(_) => Self::Permanent(text),
         }
     }

@@ -1,8 +1,15 @@
 //! `InventoryUpdated(reserved)` (bus) → charge → `PaymentProcessed` | `PaymentFailed`;
 //! `OrderCancelled` (bus) → refund → `PaymentRefunded` (event store).
 
+//!
+//! What is the payment's own lives here, too, and `payment-webhook` and `resolve-payment` use it:
+//! the port to a gateway with its adapters, and the settlement.
+
+pub mod chosen_gateway;
+pub mod circuit_breaker;
 pub mod config;
 pub mod gateway;
+pub mod guarded_gateway;
 pub mod handler;
 pub mod settlement;
 pub mod simulated_gateway;
@@ -10,11 +17,10 @@ pub mod stripe_gateway;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
-use aws_adapters::{lambda, parameter_store, telemetry};
-use config::GatewayChoice;
+use aws_adapters::{lambda, telemetry};
+use chosen_gateway::ChosenGateway;
 use event_sourcing::clock::SystemClock;
-use simulated_gateway::SimulatedGateway;
-use stripe_gateway::StripeGateway;
+use guarded_gateway::GuardedGateway;
 
 /// Serves the function.
 ///
@@ -25,23 +31,10 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
     let aws = Connection::from_env()?;
-    let store = DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table);
-    match config.gateway {
-        GatewayChoice::Simulated => serve(store, SimulatedGateway::default()).await,
-        GatewayChoice::Stripe { key_parameter, url } => {
-            let key = parameter_store::read(&aws.ssm(), &key_parameter).await?;
-            serve(store, StripeGateway::new(url, key)?).await
-        }
-    }
-}
-
-async fn serve(
-    store: DynamoDbEventStore,
-    gateway: impl gateway::PaymentGateway,
-) -> Result<(), lambda_runtime::Error> {
+    let gateway = ChosenGateway::open(config.gateway, &aws).await?;
     let handler = handler::Handler {
-        store,
-        gateway,
+        store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table),
+        gateway: GuardedGateway::new(gateway, SystemClock),
         clock: SystemClock,
     };
     let handler = &handler;

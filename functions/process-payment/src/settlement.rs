@@ -90,7 +90,9 @@ impl From<SettleError> for Failure {
 }
 
 impl Telling {
-    fn outcome(&self) -> &ChargeOutcome {
+    /// What became of the charge.
+    #[must_use]
+    pub fn outcome(&self) -> &ChargeOutcome {
         match self {
             Self::Gateway(outcome) | Self::Operator { outcome, .. } => outcome,
         }

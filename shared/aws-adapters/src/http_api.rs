@@ -203,16 +203,16 @@ impl HttpRequest {
             .transpose()
     }
 
-    /// The JSON body.
+    /// The body exactly as it was sent.
     ///
     /// # Errors
-    /// A 413 when it is too large, a 400 that names the field otherwise.
-    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    /// A 413 when it is too large.
+    pub fn raw_body(&self) -> Result<Vec<u8>, Problem> {
         let text = self.event.body.as_deref().unwrap_or_default();
         let bytes = if self.event.is_base64_encoded {
             base64::engine::general_purpose::STANDARD
                 .decode(text)
-                .map_err(|_| Problem::invalid("body", "must be JSON in UTF-8"))?
+                .map_err(|_| Problem::invalid("body", "must be the base64 that API Gateway made"))?
         } else {
             text.as_bytes().to_vec()
         };
@@ -228,6 +228,15 @@ impl HttpRequest {
             )
             .of("body"));
         }
+        Ok(bytes)
+    }
+
+    /// The JSON body.
+    ///
+    /// # Errors
+    /// A 413 when it is too large, a 400 that names the field otherwise.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let bytes = self.raw_body()?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Problem::invalid("body", "must be JSON in UTF-8"))?;
         let mut deserializer = serde_json::Deserializer::from_str(text);

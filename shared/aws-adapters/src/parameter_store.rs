@@ -2,6 +2,9 @@
 
 use crate::dynamodb_event_store::describe;
 use aws_sdk_ssm::Client;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Why a parameter could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,4 +35,53 @@ pub async fn read(client: &Client, name: &str) -> Result<String, ParameterError>
         .parameter
         .and_then(|parameter| parameter.value)
         .ok_or_else(|| failed("it has no value".into()))
+}
+
+/// A parameter that is kept for a while after it was read.
+pub struct KeptParameter {
+    client: Client,
+    name: String,
+    kept_for: Duration,
+    kept: Mutex<Option<(Instant, String)>>,
+}
+
+impl fmt::Debug for KeptParameter {
+    /// Never shows the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptParameter")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeptParameter {
+    /// The parameter of this name.
+    #[must_use]
+    pub fn new(client: Client, name: impl Into<String>, kept_for: Duration) -> Self {
+        Self {
+            client,
+            name: name.into(),
+            kept_for,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The value, as it was at most so long ago.
+    ///
+    /// # Errors
+    /// [`ParameterError`]; a parameter that is not there yet is looked for each time.
+    pub async fn read(&self) -> Result<String, ParameterError> {
+        if let Some((read_at, value)) = &*self.kept()
+            && read_at.elapsed() < self.kept_for
+        {
+            return Ok(value.clone());
+        }
+        let value = read(&self.client, &self.name).await?;
+        *self.kept() = Some((Instant::now(), value.clone()));
+        Ok(value)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
