@@ -31,8 +31,8 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
     /// Handles one event of an order.
     ///
     /// # Errors
-    /// [`Failure`]; `Transient` while it is not known what became of the payment, `Permanent` for
-    /// an order that the store does not know.
+    /// [`Failure`]; `Transient` while it is not known what became of the payment, `Waiting` while
+    /// the gateway is down, `Permanent` for an order that the store does not know.
     pub async fn handle(&self, trigger: &Envelope) -> Result<(), Failure> {
         let event = decode_optional(trigger).map_err(|error| Failure::from_error(&error))?;
         match event {
