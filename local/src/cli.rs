@@ -19,7 +19,8 @@ use crate::commands::new::args::NewCommand;
         and parameters are served by one AWS endpoint on loopback; rules, stream mappings, \
         retries, dead letters, schedules and the HTTP API are driven as the template wires them. \
         What the template says and the local run does not do is an error at the start, never \
-        skipped. It needs no account and no network, and it never talks to AWS.\n\n\
+        skipped. It needs no account and no network, and it never talks to AWS; only an operator's \
+        command does, when it is told --stack.\n\n\
         Without a command it serves until Ctrl-C (`up`).",
     after_help = "Examples:\n  \
         cargo local                              serve on 127.0.0.1:3000 (API) and :4566 (AWS)\n  \
@@ -27,7 +28,7 @@ use crate::commands::new::args::NewCommand;
         cargo local demo                         place the sample orders and check what becomes of them\n  \
         cargo local load orders.jsonl --json     place many orders and report as one JSON object\n  \
         cargo local invoke notify-user events/notify-user-plain.json\n  \
-        cargo local rebuild orders --data-dir .local-data\n  \
+        cargo local rebuild orders --stack orderflow     of a stack in AWS\n  \
         cargo local new consumer award-points --on PaymentProcessed",
     args_conflicts_with_subcommands = true
 )]
@@ -72,13 +73,12 @@ pub enum Command {
     /// Check that history is as it was appended: every event, linked to the one before
     ///
     /// Walks all streams, or one, and names the first event of each that was altered, removed or
-    /// inserted behind the store's back. Reads the system that runs on --data-dir or is kept in
-    /// it, or the one behind --aws-endpoint. Exits with 1 if something was tampered with.
+    /// inserted behind the store's back. Exits with 1 if something was tampered with.
     Verify(VerifyArgs),
     /// Fold all events into new rows of a projection, switch to them, and drop the old ones
     ///
-    /// Reads and writes go on meanwhile, and nothing is published or sent again. In the system
-    /// that runs on --data-dir, or is kept in it. Prints the phase, events and rows as they grow:
+    /// Reads and writes go on meanwhile, and nothing is published or sent again. Prints the phase,
+    /// events and rows as they grow:
     /// history and live (events are folded), switching (the new rows are complete), switched
     /// (they are live), dropped (the old ones are gone). An interrupted rebuild does no harm; the
     /// next one begins anew. Exits with 1 if a stream cannot be folded.
@@ -118,6 +118,36 @@ impl StackArgs {
     pub fn parameter_values(&self) -> BTreeMap<String, String> {
         self.parameters.iter().cloned().collect()
     }
+}
+
+/// Where `cargo local` serves AWS, unless it is told another port.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:4566";
+
+/// The system that an operator's command works on: a running `cargo local`, unless it is said.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "System")]
+pub struct SystemArgs {
+    /// The system that runs on this folder, or is kept in it
+    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
+    pub data_dir: Option<PathBuf>,
+    /// The AWS endpoint of a running `cargo local`
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = DEFAULT_ENDPOINT,
+        conflicts_with_all = ["data_dir", "stack"]
+    )]
+    pub aws_endpoint: String,
+    /// The stack of this name in AWS. Credentials are those of the environment, or else those
+    /// that the AWS CLI is signed in with
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// Its region [default: AWS_REGION, AWS_DEFAULT_REGION, or what the AWS CLI has]
+    #[arg(long, value_name = "REGION", requires = "stack")]
+    pub region: Option<String>,
+    /// The profile of the AWS CLI to use, also when the environment has credentials
+    #[arg(long, value_name = "PROFILE", requires = "stack")]
+    pub profile: Option<String>,
 }
 
 /// How to serve.
@@ -188,9 +218,9 @@ pub struct RebuildArgs {
     /// The projection
     #[arg(value_parser = ["orders"])]
     pub projection: String,
-    /// The system that runs on this folder, or is kept in it [default: a fresh one]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// Of which system
+    #[command(flatten)]
+    pub system: SystemArgs,
 }
 
 /// What to verify.
@@ -199,12 +229,9 @@ pub struct VerifyArgs {
     /// This stream only, such as order-67890
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<String>,
-    /// The system that runs on this folder, or is kept in it
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Without a folder: the AWS endpoint of a running `cargo local`
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4566")]
-    pub aws_endpoint: String,
+    /// In which system
+    #[command(flatten)]
+    pub system: SystemArgs,
     /// Print the findings as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -234,6 +261,26 @@ mod tests {
         assert_eq!(cli.up.api_port, 0);
         assert_eq!(cli.up.aws_port, 4566);
         assert!(cli.stack.logs);
+    }
+
+    #[test]
+    fn a_system_is_a_folder_an_endpoint_or_a_stack() {
+        let parsed = |line: &str| {
+            let words = std::iter::once("local").chain(line.split(' '));
+            Cli::try_parse_from(words).is_ok()
+        };
+        assert!(parsed("verify"));
+        assert!(parsed(
+            "verify --stack shop --region eu-central-1 --profile ops"
+        ));
+        assert!(!parsed("verify --stack shop --data-dir d"));
+        assert!(!parsed(
+            "verify --stack shop --aws-endpoint http://127.0.0.1:1"
+        ));
+        assert!(!parsed(
+            "verify --data-dir d --aws-endpoint http://127.0.0.1:1"
+        ));
+        assert!(!parsed("rebuild orders --region eu-central-1"));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum LocalError {
     /// The environment points to AWS itself.
     #[error(
         "{variable} is {value}, which is not on this machine; the local run never talks to AWS: \
-         unset {variable}, or point it to 127.0.0.1"
+         unset {variable}, or point it to 127.0.0.1 (operator's commands go there by --stack NAME)"
     )]
     RealAws {
         /// The environment variable or option.
@@ -109,6 +109,15 @@ pub enum LocalError {
         /// Status and body.
         answer: String,
     },
+    /// A table of a stack cannot be read.
+    #[error("{0}; the operator needs dynamodb:Scan on it")]
+    Table(#[from] aws_adapters::table_items::TableError),
+    /// A function of a stack was not called.
+    #[error(transparent)]
+    Call(#[from] aws_adapters::function_calls::CallError),
+    /// The system that a command is for cannot be reached.
+    #[error(transparent)]
+    System(#[from] crate::commands::SystemError),
     /// An HTTP request of the local run to itself failed.
     #[error("{0}")]
     Http(#[from] crate::http_client::HttpError),

@@ -1,5 +1,7 @@
 //! What is stored, read back whole from the tables: events, stock and rows.
 
+use aws_adapters::connection::Connection;
+use aws_adapters::table_items;
 use aws_endpoint::{ApiError, Endpoint};
 use invariants::StoreView;
 use serde_json::{Map, Number, Value, json};
@@ -45,62 +47,73 @@ pub enum Store<'a> {
     Endpoint(&'a Endpoint),
     /// Behind a URL.
     Url(&'a HttpClient, &'a str),
+    /// In AWS, or what stands for it.
+    Connection(&'a Connection),
 }
 
 impl Store<'_> {
-    /// Calls an operation of `DynamoDB`.
-    ///
-    /// # Errors
-    /// [`LocalError::Store`] for what AWS would refuse, [`LocalError::Http`] for no answer.
-    pub async fn call(&self, operation: &str, request: Value) -> Result<Value, LocalError> {
-        match self {
-            Self::Endpoint(endpoint) => Ok(endpoint.call("dynamodb", operation, request).await?),
-            Self::Url(client, url) => {
-                let target = format!("DynamoDB_20120810.{operation}");
-                let answer = client.aws(url, &target, &request).await?;
-                if answer.status == 200 {
-                    return Ok(answer.json());
-                }
-                let error = answer.json();
-                let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-                Err(LocalError::Store(ApiError {
-                    status: answer.status,
-                    code: text("__type"),
-                    message: text("message"),
-                    details: None,
-                }))
-            }
-        }
-    }
-
     /// All items of a table, as plain JSON.
     ///
     /// # Errors
-    /// As [`Store::call`].
+    /// [`LocalError::Store`] and [`LocalError::Table`] for what AWS would refuse,
+    /// [`LocalError::Http`] for no answer.
     pub async fn scan(&self, table: &str) -> Result<Vec<Value>, LocalError> {
-        let mut items = Vec::new();
-        let mut start = Value::Null;
-        loop {
-            let mut request = json!({"TableName": table, "ConsistentRead": true});
-            if !start.is_null() {
-                request["ExclusiveStartKey"] = start;
+        match self {
+            Self::Endpoint(endpoint) => {
+                let page = async |request| Ok(endpoint.call("dynamodb", "Scan", request).await?);
+                pages(table, page).await
             }
-            let mut answer = self.call("Scan", request).await?;
-            if let Some(page) = answer["Items"].as_array_mut() {
-                items.extend(page.iter().map(plain_item));
+            Self::Url(client, url) => {
+                pages(table, async |request| page(client, url, &request).await).await
             }
-            start = answer["LastEvaluatedKey"].take();
-            if start.is_null() {
-                return Ok(items);
+            Self::Connection(connection) => {
+                Ok(table_items::scan(&connection.dynamodb(), table).await?)
             }
         }
     }
+}
+
+async fn pages(
+    table: &str,
+    page: impl AsyncFn(Value) -> Result<Value, LocalError>,
+) -> Result<Vec<Value>, LocalError> {
+    let mut items = Vec::new();
+    let mut start = Value::Null;
+    loop {
+        let mut request = json!({"TableName": table, "ConsistentRead": true});
+        if !start.is_null() {
+            request["ExclusiveStartKey"] = start;
+        }
+        let mut answer = page(request).await?;
+        if let Some(page) = answer["Items"].as_array_mut() {
+            items.extend(page.iter().map(plain_item));
+        }
+        start = answer["LastEvaluatedKey"].take();
+        if start.is_null() {
+            return Ok(items);
+        }
+    }
+}
+
+async fn page(client: &HttpClient, url: &str, request: &Value) -> Result<Value, LocalError> {
+    let answer = client.aws(url, "DynamoDB_20120810.Scan", request).await?;
+    if answer.status == 200 {
+        return Ok(answer.json());
+    }
+    let error = answer.json();
+    let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+    Err(LocalError::Store(ApiError {
+        status: answer.status,
+        code: text("__type"),
+        message: text("message"),
+        details: None,
+    }))
 }
 
 /// Reads everything that is stored.
 ///
 /// # Errors
-/// As [`Store::call`].
+/// As [`Store::scan`].
 pub async fn read(store: Store<'_>, tables: &Tables) -> Result<StoreView, LocalError> {
     let mut view = StoreView::default();
     for item in store.scan(&tables.event_store).await? {

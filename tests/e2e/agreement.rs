@@ -142,6 +142,31 @@ fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() 
 }
 
 #[test]
+fn the_parameter_by_which_operators_find_a_stack_names_its_tables_and_functions() {
+    let context = Context {
+        parameters: [("Prefix".to_owned(), "shop-".to_owned())].into(),
+        ..Context::default()
+    };
+    let stack = Stack::from_yaml(&read("template.yaml"), &context).unwrap();
+    let parameter = stack
+        .parameters
+        .iter()
+        .find(|one| one.name == "/orderflow/stacks/local")
+        .unwrap();
+    // What a parameter of the standard tier holds.
+    assert!(parameter.value.len() < 4096);
+    let named: serde_json::Value = serde_json::from_str(&parameter.value).unwrap();
+    for table in &stack.tables {
+        assert_eq!(named["tables"][&table.logical_id], table.name);
+    }
+    assert!(named["functions"]["rebuild-orders"] == "shop-rebuild-orders");
+    for (program, name) in named["functions"].as_object().unwrap() {
+        let function = stack.function(&logical_id(program)).unwrap();
+        assert_eq!(name, &function.name);
+    }
+}
+
+#[test]
 fn every_function_has_a_sample_event_and_every_sample_event_a_function() {
     let functions = names_in("functions");
     let mut sampled = BTreeSet::new();

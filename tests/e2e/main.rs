@@ -15,6 +15,7 @@ mod gateway_outage;
 mod generator;
 mod interruptions;
 mod load;
+mod operators_reach_a_stack;
 mod order_is_not_delivered;
 mod order_is_paid_and_confirmed;
 mod questions;

@@ -10,6 +10,7 @@ pub mod new;
 pub mod rebuild;
 pub mod restock;
 mod running;
+mod system;
 mod text_file;
 pub mod up;
 pub mod verify;
@@ -26,6 +27,7 @@ use crate::programs::Programs;
 use crate::stack::{Stack, StackOptions};
 use crate::template;
 use interruption::Interruption;
+pub use system::SystemError;
 
 /// So long may what runs go on when a command ends.
 const GRACE: Duration = Duration::from_secs(10);

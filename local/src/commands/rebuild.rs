@@ -4,15 +4,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use aws_adapters::function_calls::{CallError, Called};
 use serde_json::{Value, json};
 
+use super::interrupted;
 use super::interruption::Interruption;
-use super::running::Running;
-use super::{interrupted, options, shut_down, start};
+use super::system::{Needs, System};
 use crate::cli::{RebuildArgs, StackArgs};
 use crate::error::LocalError;
-use crate::http_client::{HttpClient, path_segment};
-use crate::stack::Stack;
+use crate::terminal::printable;
 
 /// So long one call works; then there is progress to tell.
 const SECONDS_A_CALL: u64 = 2;
@@ -21,58 +21,44 @@ const TRIES: u32 = 90;
 /// Wait before it is made again.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Whose function is called.
-enum System<'a> {
-    Running(&'a Running, &'a HttpClient),
-    Here(&'a Stack),
-}
-
 /// Rebuilds, and prints how far it got.
 ///
 /// # Errors
-/// [`LocalError`] for what keeps the system from starting or answering; what the function gave up
-/// on is the exit code.
+/// [`LocalError`] for what keeps the system from being reached or answering; what the function
+/// gave up on is the exit code.
 pub async fn run(shared: &StackArgs, args: &RebuildArgs) -> Result<ExitCode, LocalError> {
-    let client = HttpClient::new();
     let mut interruption = Interruption::listen();
-    if let Some(folder) = &args.data_dir {
-        let Some(running) = interruption.or(Running::find(folder, &client)).await else {
-            return Ok(interrupted());
-        };
-        if let Some(running) = running {
-            let rebuilt = rebuild(System::Running(&running, &client), &args.projection);
-            let code = interruption.or(rebuilt).await;
-            return code.unwrap_or_else(|| Ok(interrupted()));
-        }
-    } else {
-        say("A fresh system has no events; --data-dir DIR rebuilds the one that runs on DIR.");
-    }
-    let mut options = options(shared)?;
-    options.data_dir.clone_from(&args.data_dir);
-    let Some(stack) = start(options, &mut interruption).await? else {
+    let reached = System::reach(shared, &args.system, Needs::Functions, &mut interruption);
+    let Some(system) = reached.await? else {
         return Ok(interrupted());
     };
-    let rebuilt = rebuild(System::Here(&stack), &args.projection);
+    let rebuilt = rebuild(&system, &args.projection);
     let code = interruption.or(rebuilt).await;
-    let ended = shut_down(stack, &mut interruption).await;
+    let left = system.leave(&mut interruption).await;
     let code = code.unwrap_or_else(|| Ok(interrupted()))?;
-    ended.map(|_| code)
+    left.map(|()| code)
 }
 
-async fn rebuild(system: System<'_>, projection: &str) -> Result<ExitCode, LocalError> {
+async fn rebuild(system: &System, projection: &str) -> Result<ExitCode, LocalError> {
     let began = Instant::now();
+    let function = system.function(&format!("rebuild-{projection}"))?;
+    let calls = system.calls();
     let mut call = json!({"projection": projection, "seconds": SECONDS_A_CALL});
     let (mut told, mut tries) = (String::new(), 0);
     loop {
-        let answer = match system.call(projection, &call).await? {
-            Ok(answer) => answer,
-            Err(error) if error["errorType"] == "Transient" && tries < TRIES => {
-                tries += 1;
-                tokio::time::sleep(WAIT).await;
-                continue;
-            }
-            Err(error) => {
-                say(&error.to_string());
+        let called = calls.call(function, &call).await;
+        if may_go_again(&called) && tries < TRIES {
+            tries += 1;
+            tokio::time::sleep(WAIT).await;
+            continue;
+        }
+        let answer = match called? {
+            Called::Answer(answer) => answer,
+            Called::Failed {
+                error_type,
+                message,
+            } => {
+                say(&format!("{error_type}: {}", printable(&message)));
                 return Ok(ExitCode::FAILURE);
             }
         };
@@ -94,57 +80,13 @@ async fn rebuild(system: System<'_>, projection: &str) -> Result<ExitCode, Local
     }
 }
 
-impl System<'_> {
-    /// The function's answer, or the error document of its failure.
-    async fn call(
-        &self,
-        projection: &str,
-        call: &Value,
-    ) -> Result<Result<Value, Value>, LocalError> {
-        let name = format!("rebuild-{projection}");
-        match self {
-            Self::Running(running, client) => {
-                let url = format!(
-                    "{}/2015-03-31/functions/{}/invocations",
-                    running.lambda,
-                    path_segment(&logical_id(&name))
-                );
-                let answer = client.send("POST", &url, &[], call.to_string()).await?;
-                let failed =
-                    answer.status != 200 || !answer.header("x-amz-function-error").is_empty();
-                let document = answer.json();
-                Ok(if failed { Err(document) } else { Ok(document) })
-            }
-            Self::Here(stack) => {
-                let function = stack.function_name(&logical_id(&name))?;
-                Ok(match stack.invoke(&function, call.to_string()).await {
-                    Ok(invocation) => {
-                        let document = serde_json::from_slice(&invocation.response_payload());
-                        let document = document.unwrap_or_default();
-                        if invocation.succeeded() {
-                            Ok(document)
-                        } else {
-                            Err(document)
-                        }
-                    }
-                    Err(error) => {
-                        Err(json!({"errorType": error.code(), "errorMessage": error.to_string()}))
-                    }
-                })
-            }
-        }
+/// Whether the same call can succeed in a moment: another one may be at work.
+fn may_go_again(called: &Result<Called, CallError>) -> bool {
+    match called {
+        Ok(Called::Failed { error_type, .. }) => error_type == "Transient",
+        Err(CallError::Throttled { .. }) => true,
+        _ => false,
     }
-}
-
-/// The function's logical id, which no prefix changes.
-fn logical_id(name: &str) -> String {
-    let mut id = String::new();
-    for word in name.split('-') {
-        let mut letters = word.chars();
-        id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        id.push_str(letters.as_str());
-    }
-    id + "Function"
 }
 
 fn progress(answer: &Value) -> String {
@@ -183,11 +125,6 @@ fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_function_is_named_as_in_the_template() {
-        assert_eq!(logical_id("rebuild-orders"), "RebuildOrdersFunction");
-    }
 
     #[test]
     fn what_was_not_folded_is_named_at_the_end() {

@@ -3,20 +3,16 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use aws_endpoint::{Endpoint, Options};
 use event_sourcing::chain;
 use invariants::{ORDER_STREAM, StoreView};
 use serde_json::{Value, json};
 
-use super::options;
-use super::running::Running;
+use super::interrupted;
+use super::interruption::Interruption;
+use super::system::{Needs, System};
 use crate::cli::{StackArgs, VerifyArgs};
 use crate::error::LocalError;
-use crate::guard;
-use crate::http_client::HttpClient;
-use crate::stack::{ACCOUNT, REGION};
-use crate::store_view::{self, Store, Tables};
-use crate::template;
+use crate::store_view::{self, Store};
 
 /// What was found.
 struct Findings {
@@ -31,43 +27,27 @@ struct Findings {
 /// # Errors
 /// [`LocalError`], when the store cannot be read; what is wrong in it is the exit code.
 pub async fn run(shared: &StackArgs, args: &VerifyArgs) -> Result<ExitCode, LocalError> {
-    guard::refuse_real_aws([("--aws-endpoint".into(), args.aws_endpoint.clone().into())])?;
-    let options = options(shared)?;
-    let context = sam_template::Context {
-        region: REGION.to_owned(),
-        account_id: ACCOUNT.to_owned(),
-        parameters: options.parameters,
-        ..sam_template::Context::default()
+    let mut interruption = Interruption::listen();
+    let reached = System::reach(shared, &args.system, Needs::Tables, &mut interruption);
+    let Some(system) = reached.await? else {
+        return Ok(interrupted());
     };
-    let tables = Tables::of(&template::read(&options.template, &context)?);
-    let client = HttpClient::new();
-    let running = match &args.data_dir {
-        Some(folder) => Running::find(folder, &client).await,
-        None => None,
+    let view = interruption.or(read(&system)).await;
+    system.leave(&mut interruption).await?;
+    let Some(view) = view else {
+        return Ok(interrupted());
     };
-    let view = match (&args.data_dir, running) {
-        (_, Some(running)) => store_view::read(Store::Url(&client, &running.aws), &tables).await?,
-        (None, None) => store_view::read(Store::Url(&client, &args.aws_endpoint), &tables).await?,
-        (Some(folder), None) => {
-            let endpoint = Endpoint::start(Options {
-                data_dir: Some(folder.join("aws")),
-                region: REGION.to_owned(),
-                account_id: ACCOUNT.to_owned(),
-                ..Options::default()
-            })
-            .await?;
-            let view = store_view::read(Store::Endpoint(&endpoint), &tables).await;
-            endpoint.shutdown().await?;
-            view?
-        }
-    };
-    let findings = verified(&view, args.stream.as_deref());
+    let findings = verified(&view?, args.stream.as_deref());
     report(&findings, args.json);
     Ok(if findings.tampered.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn read(system: &System) -> Result<StoreView, LocalError> {
+    store_view::read(Store::Connection(system.connection()), &system.tables()?).await
 }
 
 fn verified(view: &StoreView, only: Option<&str>) -> Findings {

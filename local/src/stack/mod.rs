@@ -5,6 +5,8 @@ pub mod leftovers;
 mod quiet;
 mod starting;
 
+pub(crate) use starting::tables_only;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

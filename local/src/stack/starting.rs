@@ -127,6 +127,22 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     })
 }
 
+/// The AWS endpoint with what the template has in it, and nothing that runs.
+pub(crate) async fn tables_only(options: &StackOptions) -> Result<Endpoint, LocalError> {
+    guard::refuse_real_aws(std::env::vars_os())?;
+    let endpoint = start_endpoint(options).await?;
+    let context = Context {
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+        parameters: options.parameters.clone(),
+        aws_endpoint: endpoint.url(),
+        ..Context::default()
+    };
+    let stack = template::read(&options.template, &context)?;
+    create_resources(&endpoint, &stack).await?;
+    Ok(endpoint)
+}
+
 async fn listen(
     port: u16,
     what: &'static str,

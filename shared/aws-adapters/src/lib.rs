@@ -3,7 +3,7 @@
 //! Reading order: [`connection`] (how clients reach AWS), [`dynamodb_item`] (events as items),
 //! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
 //! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
-//! [`eventbridge_publisher`], [`stream_record`], [`http_api`] (requests, answers and problems),
+//! [`eventbridge_publisher`], [`stream_record`], [`table_items`], [`http_api`] (requests, answers and problems),
 //! [`telemetry`], [`metrics`], [`lambda`] (the glue to the runtime); with their features
 //! `function_calls`, `ses_mailer` and `parameter_store`.
 
@@ -29,6 +29,7 @@ pub mod parameter_store;
 #[cfg(feature = "ses")]
 pub mod ses_mailer;
 pub mod stream_record;
+pub mod table_items;
 pub mod telemetry;
 #[cfg(feature = "ssm")]
 pub mod written_tables;

@@ -1,7 +1,8 @@
-//! Secrets from SSM Parameter Store, decrypted.
+//! Values from SSM Parameter Store: secrets, decrypted, and plain ones that may be absent.
 
 use crate::dynamodb_event_store::describe;
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::{ProvideErrorMetadata as _, SdkError};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -83,5 +84,35 @@ impl KeptParameter {
 
     fn kept(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why nobody knows whether a parameter is there.
+#[derive(Debug, thiserror::Error)]
+#[error("parameter {name} could not be looked up: {reason}")]
+pub struct LookupError {
+    name: String,
+    reason: String,
+    /// AWS's code of a refusal, such as `ExpiredTokenException`; none when nobody answered.
+    pub code: Option<String>,
+}
+
+/// The value of a plain parameter; none when there is no parameter of that name.
+///
+/// # Errors
+/// [`LookupError`].
+pub async fn find(client: &Client, name: &str) -> Result<Option<String>, LookupError> {
+    let request = client.get_parameter().name(name);
+    match Box::pin(request.send()).await {
+        Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
+        Err(SdkError::ServiceError(context)) if context.err().is_parameter_not_found() => Ok(None),
+        Err(error) => {
+            let service = error.as_service_error();
+            Err(LookupError {
+                name: name.to_owned(),
+                code: service.and_then(|error| error.code()).map(str::to_owned),
+                reason: describe(&error),
+            })
+        }
     }
 }
