@@ -142,7 +142,7 @@ pub struct SystemArgs {
     /// that the AWS CLI is signed in with
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
-    /// Its region [default: AWS_REGION, AWS_DEFAULT_REGION, or what the AWS CLI has]
+    /// Its region [default: that of the environment, or else of the AWS CLI]
     #[arg(long, value_name = "REGION", requires = "stack")]
     pub region: Option<String>,
     /// The profile of the AWS CLI to use, also when the environment has credentials
