@@ -284,6 +284,21 @@ impl LambdaHost {
         })
     }
 
+    /// Kills the process that has this invocation of the function; false when none has, or not
+    /// any more.
+    #[must_use]
+    pub fn kill_invocation(&self, function: &str, request_id: &str) -> bool {
+        let has_it = |process: &Process| process.last_request_id().as_deref() == Some(request_id);
+        let busy = self.inner.function(function).and_then(|function| {
+            let mut live = function.live().into_iter();
+            live.find_map(|(process, busy)| (busy && has_it(&process)).then_some(process))
+        });
+        busy.is_some_and(|process| {
+            process.kill();
+            true
+        })
+    }
+
     /// Kills one of all live processes, the same one for the same choice and the same processes.
     #[must_use]
     pub fn kill_any(&self, choice: u64) -> Option<Killed> {

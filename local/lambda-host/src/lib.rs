@@ -11,6 +11,7 @@
 //! - [`queue_mapping`]: event source mapping of an SQS queue.
 //! - [`destination`], [`batch_answer`], [`clock`], [`limits`]: what those three share: where the
 //!   failed ends up, `batchItemFailures`, the scaled retry delays, AWS's quotas.
+//! - [`delivery_faults`]: what goes wrong with deliveries on purpose.
 //!
 //! # Example
 //!
@@ -29,6 +30,7 @@
 pub mod async_invoke;
 pub mod batch_answer;
 pub mod clock;
+pub mod delivery_faults;
 pub mod destination;
 mod function;
 pub mod host;

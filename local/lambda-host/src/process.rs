@@ -132,6 +132,11 @@ impl Process {
         self.api.init_error()
     }
 
+    /// The invocation that it took last.
+    pub(crate) fn last_request_id(&self) -> Option<Arc<str>> {
+        self.api.last_request_id()
+    }
+
     pub(crate) fn memory(&self) -> Option<u64> {
         memory::high_water_mark(self.pid)
     }

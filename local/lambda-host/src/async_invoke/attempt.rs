@@ -75,7 +75,14 @@ impl Inner {
             request_id: Some(pending.id.clone()),
         };
         match self.invoke.invoke_boxed(request).await {
-            Ok(invocation) if invocation.succeeded() => Next::Succeed(invocation),
+            Ok(invocation) if invocation.succeeded() => {
+                match self.options.faults.again(&pending.function) {
+                    Some(delay) if !self.would_be_too_old(pending, config, delay) => {
+                        Next::Retry(delay)
+                    }
+                    _ => Next::Succeed(invocation),
+                }
+            }
             Ok(invocation) => {
                 pending.attempts = attempt;
                 pending.throttles = 0;
@@ -216,6 +223,6 @@ fn error_of(pending: &PendingInvocation, condition: Condition) -> (u16, String) 
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     unix_ms(std::time::UNIX_EPOCH + duration.min(Duration::from_secs(u64::from(u32::MAX))))
 }

@@ -22,10 +22,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::{RetryClock, WallClock};
+use crate::delivery_faults::{DeliveryFaults, NoDeliveryFaults};
 use crate::destination::{AnyDestination, Destination};
 use crate::function::lock;
 use crate::invocation::{AnyInvoke, Invoke};
 use crate::limits::ASYNC_PAYLOAD_BYTES;
+use attempt::millis;
 
 /// How events for one function are retried and where they end (`EventInvokeConfig`).
 #[derive(Debug, Clone)]
@@ -68,6 +70,8 @@ pub struct AsyncOptions {
     pub journal: Arc<dyn Journal>,
     /// Is told what happens.
     pub observer: Arc<dyn AsyncObserver>,
+    /// What goes wrong on purpose.
+    pub faults: Arc<dyn DeliveryFaults>,
 }
 
 impl Default for AsyncOptions {
@@ -76,6 +80,7 @@ impl Default for AsyncOptions {
             clock: RetryClock::local(),
             journal: Arc::new(NoJournal),
             observer: Arc::new(NoObserver),
+            faults: Arc::new(NoDeliveryFaults),
         }
     }
 }
@@ -193,6 +198,7 @@ impl AsyncInvoker {
             .and_then(|text| serde_json::from_str::<IgnoredAny>(text).map(|_| text))
             .map_err(SubmitError::InvalidRequestContent)?;
         let now = self.inner.wall.now_ms();
+        let delay = self.inner.options.faults.delay(function);
         let pending = PendingInvocation {
             id: Uuid::new_v4().to_string(),
             function: function.to_owned(),
@@ -200,7 +206,7 @@ impl AsyncInvoker {
             trace,
             source,
             submitted_ms: now,
-            not_before_ms: now,
+            not_before_ms: now + millis(delay.unwrap_or_default()),
             attempts: 0,
             throttles: 0,
             last_response: None,

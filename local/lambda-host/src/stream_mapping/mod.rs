@@ -31,6 +31,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::{RetryClock, WallClock};
+use crate::delivery_faults::{DeliveryFaults, NoDeliveryFaults};
 use crate::destination::{AnyDestination, Destination};
 use crate::invocation::{AnyInvoke, Invoke};
 use lane::Lane;
@@ -102,6 +103,8 @@ pub struct StreamMappingSettings {
     pub clock: RetryClock,
     /// Is told what happens.
     pub observer: Arc<dyn MappingObserver>,
+    /// What goes wrong on purpose.
+    pub faults: Arc<dyn DeliveryFaults>,
 }
 
 impl StreamMappingSettings {
@@ -130,6 +133,7 @@ impl StreamMappingSettings {
             on_failure: None,
             clock: RetryClock::local(),
             observer: Arc::new(NoMappingObserver),
+            faults: Arc::new(NoDeliveryFaults),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::lane::Lane;
 use super::observer::{BatchInfo, MappingEvent};
 use super::source::RecordSource;
 use crate::batch_answer::BatchAnswer;
+use crate::delivery_faults::DeliveryFaults;
 use crate::destination::deliver;
 use crate::invocation::{Invocation, InvokeError, InvokeRequest};
 
@@ -25,6 +26,11 @@ enum Attempt {
 impl<S: RecordSource> Lane<S> {
     /// Sees the batch through to its last record; false when the mapping stops before.
     pub(super) async fn settle(&mut self, batch: Batch) -> bool {
+        if let Some(delay) = self.faults().delay(&self.shared.settings.function)
+            && !self.pause_for(delay).await
+        {
+            return false;
+        }
         let mut parts = VecDeque::from([batch]);
         let mut not_invoked = 0;
         while let Some(mut part) = parts.pop_front() {
@@ -45,6 +51,13 @@ impl<S: RecordSource> Lane<S> {
             match self.attempt(&mut part).await {
                 Attempt::Done => {
                     not_invoked = 0;
+                    if let Some(delay) = self.faults().again(&self.shared.settings.function) {
+                        parts.push_front(part);
+                        if !self.pause_for(delay).await {
+                            return false;
+                        }
+                        continue;
+                    }
                     self.checkpoint(part.last_sequence(), parts.is_empty())
                         .await;
                 }
@@ -214,6 +227,10 @@ impl<S: RecordSource> Lane<S> {
                 self.tell(batch, &MappingEvent::DeliveryFailed { arn, error, body });
             }
         }
+    }
+
+    fn faults(&self) -> &dyn DeliveryFaults {
+        self.shared.settings.faults.as_ref()
     }
 
     fn failed(&self, batch: &Batch, invocation: Option<&Invocation>, message: &str, done: usize) {

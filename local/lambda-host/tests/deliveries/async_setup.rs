@@ -9,6 +9,7 @@ use lambda_host::async_invoke::{
     PendingInvocation,
 };
 use lambda_host::clock::RetryClock;
+use lambda_host::delivery_faults::DeliveryFaults;
 
 pub const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:f";
 pub const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:f-dlq";
@@ -93,7 +94,31 @@ pub fn setup_with(
         clock: RetryClock::aws(),
         journal: Arc::clone(&seen) as Arc<dyn Journal>,
         observer: Arc::clone(&seen) as Arc<dyn AsyncObserver>,
+        ..AsyncOptions::default()
     };
+    setup_on(options, function, destination, seen, configure)
+}
+
+/// With faults.
+pub fn setup_faulty(function: FakeFunction, faults: impl DeliveryFaults) -> Setup {
+    let seen = Arc::new(Seen::default());
+    let options = AsyncOptions {
+        clock: RetryClock::aws(),
+        journal: Arc::clone(&seen) as Arc<dyn Journal>,
+        observer: Arc::clone(&seen) as Arc<dyn AsyncObserver>,
+        faults: Arc::new(faults),
+    };
+    let destination = Arc::new(FakeDestination::default());
+    setup_on(options, Arc::new(function), destination, seen, |_| {})
+}
+
+fn setup_on(
+    options: AsyncOptions,
+    function: Arc<FakeFunction>,
+    destination: Arc<FakeDestination>,
+    seen: Arc<Seen>,
+    configure: impl FnOnce(&mut AsyncConfig),
+) -> Setup {
     let invoker = AsyncInvoker::new(Arc::clone(&function), Arc::clone(&destination), options);
     let mut config = AsyncConfig::new(ARN);
     configure(&mut config);

@@ -6,6 +6,7 @@ mod async_nothing_lost;
 mod async_retries;
 mod async_setup;
 mod fakes;
+mod faults;
 mod queue_mapping;
 mod stream_batches;
 mod stream_failures;

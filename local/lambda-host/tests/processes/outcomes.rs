@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lambda_host::{HostOptions, InvokeError, Outcome};
+use lambda_host::{HostOptions, InvokeError, InvokeRequest, Outcome};
 use serde_json::{Value, json};
 
 use crate::function;
@@ -98,6 +98,32 @@ async fn a_busy_process_that_is_killed_is_a_crash_by_signal() {
             crashed.request_id
         )
     );
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invocation_is_killed_by_its_request_id_and_no_other_one_is() {
+    let host = host(function::spec("f")).await;
+    let request = InvokeRequest {
+        request_id: Some("request-1".to_owned()),
+        ..InvokeRequest::new("f", payload(&json!({"do": "hang"})))
+    };
+    let invoking = tokio::spawn({
+        let host = host.clone();
+        async move { host.invoke_request(request).await }
+    });
+    until("killed", || host.kill_invocation("f", "request-1")).await;
+    let crashed = invoking.await.expect("joined").expect("ran");
+    assert!(matches!(crashed.outcome, Outcome::Crashed { .. }));
+    let request = InvokeRequest {
+        request_id: Some("request-2".to_owned()),
+        ..InvokeRequest::new("f", "{}".into())
+    };
+    let answered = host.invoke_request(request).await.expect("ran");
+    assert!(answered.succeeded());
+    for request in ["request-1", "request-2"] {
+        assert!(!host.kill_invocation("f", request), "{request} is over");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
