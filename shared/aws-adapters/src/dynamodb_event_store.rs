@@ -45,6 +45,10 @@ impl DynamoDbEventStore {
         self
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn stock_table(&self) -> Option<&str> {
         self.stock_table.as_deref()
     }

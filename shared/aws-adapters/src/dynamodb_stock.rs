@@ -49,6 +49,29 @@ impl DynamoDbStock {
             .map_err(|error| ReadError::Unavailable(describe(&error).into()))?;
         answer.item().map(|item| level(sku, item)).transpose()
     }
+
+    /// Which of these reservations cannot be had, as far as that can be read now.
+    ///
+    /// A transaction that met another one says nothing of the stock. Where nothing is left, one
+    /// read tells, and spares those who come too late the queue for a transaction that would only
+    /// be refused.
+    async fn short_of(&self, reservations: &[&StockMove]) -> Vec<Shortage> {
+        let mut short = Vec::new();
+        for stock_move in reservations {
+            let sku = stock_move.sku();
+            // What cannot be read is left to the next attempt.
+            let reason = match self.level(sku).await {
+                Ok(None) => ShortageReason::UnknownSku,
+                Ok(Some(level)) if level.available < needed(stock_move) => {
+                    ShortageReason::OutOfStock
+                }
+                Ok(Some(_)) | Err(_) => continue,
+            };
+            let sku = sku.clone();
+            short.push(Shortage { sku, reason });
+        }
+        short
+    }
 }
 
 fn level(sku: &Sku, item: &Item) -> Result<StockLevel, ReadError> {
@@ -114,7 +137,18 @@ impl AppendWith<StockMove> for DynamoDbEventStore {
             .collect::<Result<Vec<_>, _>>()?;
         match self.transact(items, updates).await? {
             Ok(()) => Ok(events),
-            Err(reasons) => Err(refusal(stream, head.version, &reasons, events.len(), moves)),
+            Err(reasons) => {
+                let refused = refusal(stream, head.version, &reasons, events.len(), moves);
+                if !matches!(refused, AppendError::Unavailable(_)) {
+                    return Err(refused);
+                }
+                let contended = contended(&reasons, events.len(), moves);
+                let stock = DynamoDbStock::new(self.client().clone(), table);
+                match stock.short_of(&contended).await {
+                    short if short.is_empty() => Err(refused),
+                    short => Err(AppendError::Refused(short)),
+                }
+            }
         }
     }
 }
@@ -149,12 +183,32 @@ fn refusal(
     }
 }
 
-fn shortage(stock_move: &StockMove, stored: Option<&Item>) -> ShortageReason {
-    let needed = match stock_move {
+/// The reservations that met another transaction.
+fn contended<'m>(
+    reasons: &[CancellationReason],
+    events: usize,
+    moves: &'m [StockMove],
+) -> Vec<&'m StockMove> {
+    moves
+        .iter()
+        .zip(reasons.iter().skip(events))
+        .filter(|(_, reason)| reason.code() == Some("TransactionConflict"))
+        .map(|(stock_move, _)| stock_move)
+        .filter(|stock_move| matches!(stock_move, StockMove::Reserve { .. }))
+        .collect()
+}
+
+/// So many must be available.
+fn needed(stock_move: &StockMove) -> i64 {
+    match stock_move {
         StockMove::Reserve { quantity, .. } => i64::from(*quantity),
         StockMove::Release { .. } => 0,
         StockMove::Restock { quantity, .. } => quantity.saturating_neg(),
-    };
+    }
+}
+
+fn shortage(stock_move: &StockMove, stored: Option<&Item>) -> ShortageReason {
+    let needed = needed(stock_move);
     match stored.filter(|item| !item.is_empty()) {
         None => ShortageReason::UnknownSku,
         Some(item) if available(item).unwrap_or(0) < needed => ShortageReason::OutOfStock,
