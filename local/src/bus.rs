@@ -1,6 +1,6 @@
 //! The buses: what is put on one goes to every target of every rule that matches.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_endpoint::EventSink;
@@ -11,17 +11,17 @@ use sam_template::Rule;
 use serde_json::Value;
 
 use crate::delivery::{Delivery, Sender};
+use crate::history::History;
 
 /// Routes events by the rules of the template.
 pub(crate) struct Buses {
     rules: Vec<(Rule, Sender)>,
     delivery: Delivery,
-    published: Arc<Mutex<Vec<Published>>>,
-    keep: bool,
+    history: Arc<History>,
 }
 
 impl Buses {
-    pub(crate) fn new(rules: Vec<Rule>, delivery: Delivery, keep: bool) -> Self {
+    pub(crate) fn new(rules: Vec<Rule>, delivery: Delivery, history: Arc<History>) -> Self {
         let rules = rules
             .into_iter()
             .filter(|rule| rule.enabled)
@@ -37,14 +37,8 @@ impl Buses {
         Self {
             rules,
             delivery,
-            published: Arc::default(),
-            keep,
+            history,
         }
-    }
-
-    /// What was accepted, where that is remembered.
-    pub(crate) fn published(&self) -> Arc<Mutex<Vec<Published>>> {
-        Arc::clone(&self.published)
     }
 }
 
@@ -62,18 +56,11 @@ impl EventSink for Buses {
                     }
                 }
             }
-            if self.keep {
-                let published = Published {
-                    bus: bus.to_owned(),
-                    source: event["source"].as_str().unwrap_or_default().to_owned(),
-                    detail: event["detail"].clone(),
-                };
-                let mut all = self
-                    .published
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                all.push(published);
-            }
+            self.history.published(Published {
+                bus: bus.to_owned(),
+                source: event["source"].as_str().unwrap_or_default().to_owned(),
+                detail: event["detail"].clone(),
+            });
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::new::args::NewCommand;
+use crate::faults::FaultArgs;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -64,6 +65,12 @@ pub enum Command {
     /// ignored; blank lines are skipped. A line that the API refuses is counted as refused. A
     /// repeated run places the same orders. Exits with 1 if an invariant is broken. The first
     /// Ctrl-C ends the placing, and what was placed is reported; a second one ends at once.
+    ///
+    /// With --faults the system is a process of its own, and things go wrong in it while orders
+    /// are placed and until they have come to rest: processes are killed, calls and answers get
+    /// lost, deliveries come late and twice, the whole system is killed and started again. A
+    /// request that fails is sent again under the same Idempotency-Key, as a shop does. Then the
+    /// faults stop, the system starts on its data, heals, and every invariant is checked.
     Load(LoadArgs),
     /// Call one function with one event, and print its answer
     ///
@@ -107,6 +114,10 @@ pub struct StackArgs {
     /// other delays keep the proportion
     #[arg(long, value_name = "MS", default_value_t = 200, global = true)]
     pub retry_delay: u64,
+    /// Most processes, and so most invocations at a time, of one function [default: twice the
+    /// processors, 2 to 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), global = true)]
+    pub processes: Option<u32>,
     /// Print the functions' log lines, too
     #[arg(long, global = true)]
     pub logs: bool,
@@ -167,6 +178,13 @@ pub struct UpArgs {
     /// error
     #[arg(long)]
     pub json_ready: bool,
+    /// What goes wrong; `restart` is for `load` only.
+    #[command(flatten)]
+    pub faults: FaultArgs,
+    /// For `load`: remember in the data directory what invariants are judged by, note there what
+    /// is under way, print nothing, and end with standard input
+    #[arg(long, hide = true, requires = "data_dir")]
+    pub witness: bool,
 }
 
 /// How to run the demo.
@@ -192,6 +210,13 @@ pub struct LoadArgs {
     /// line [default: what the orders need]
     #[arg(long, value_name = "FILE")]
     pub stock: Option<PathBuf>,
+    /// What goes wrong.
+    #[command(flatten)]
+    pub faults: FaultArgs,
+    /// Keep everything in this folder, which must be new or empty: the data, and with --faults
+    /// what happened (history.jsonl, server.log) [default: in memory, or a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
     pub json: bool,

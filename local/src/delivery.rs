@@ -15,6 +15,7 @@ use sam_template::{RuleTarget, Target, input};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::faults::Injector;
 use crate::queues::{Queues, SendError, queue_name};
 use crate::steps::{Step, StepKind, StepSink};
 use crate::subjects::subjects;
@@ -41,6 +42,7 @@ struct Inner {
     clock: RetryClock,
     steps: Arc<dyn StepSink>,
     retrying: AtomicUsize,
+    faults: Option<Arc<Injector>>,
 }
 
 /// Why one attempt failed.
@@ -68,6 +70,7 @@ impl Delivery {
         functions: BTreeMap<String, (String, String)>,
         clock: RetryClock,
         steps: Arc<dyn StepSink>,
+        faults: Option<Arc<Injector>>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -77,6 +80,7 @@ impl Delivery {
                 clock,
                 steps,
                 retrying: AtomicUsize::new(0),
+                faults,
             }),
         }
     }
@@ -148,10 +152,20 @@ impl Inner {
                     });
                 };
                 let payload = Bytes::copy_from_slice(body.as_bytes());
-                self.invoker
-                    .submit(name, &payload, None, sender.origin.clone())
-                    .map(|_| ())
-                    .map_err(of_submit)
+                let submit = || {
+                    self.invoker
+                        .submit(name, &payload, None, sender.origin.clone())
+                        .map(|_| ())
+                        .map_err(of_submit)
+                };
+                let twice = self
+                    .faults
+                    .as_ref()
+                    .is_some_and(|it| it.delivers_twice(name));
+                if twice {
+                    submit()?;
+                }
+                submit()
             }
             Target::Queue { arn, .. } => self
                 .queues

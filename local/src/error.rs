@@ -118,6 +118,12 @@ pub enum LocalError {
     /// The system that a command is for cannot be reached.
     #[error(transparent)]
     System(#[from] crate::commands::SystemError),
+    /// The system that was started as a process of its own did not start, or ended.
+    #[error("the system that was started for this does not run: {0}")]
+    Server(String),
+    /// A folder has something in it.
+    #[error("{} is not empty; name a new or an empty folder, for what happened before is not known", .0.display())]
+    NotEmpty(PathBuf),
     /// An HTTP request of the local run to itself failed.
     #[error("{0}")]
     Http(#[from] crate::http_client::HttpError),

@@ -3,12 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use lambda_host::{Invocation, Invoke, InvokeError, InvokeRequest, LambdaHost, Outcome};
 use serde_json::Value;
+use uuid::Uuid;
 
+use crate::faults::{FaultKind, Injector};
 use crate::steps::{Step, StepKind, StepSink};
 use crate::subjects::{Subject, subjects};
+
+/// How soon it is looked again for a process that is to be killed.
+const KILL_AGAIN: Duration = Duration::from_millis(1);
 
 /// The functions of the stack. Clones are the same.
 #[derive(Clone)]
@@ -16,6 +22,7 @@ pub struct Functions {
     host: LambdaHost,
     steps: Arc<dyn StepSink>,
     in_flight: Arc<AtomicUsize>,
+    faults: Option<Arc<Injector>>,
 }
 
 /// Counts an invocation as long as it lives.
@@ -28,11 +35,16 @@ impl Drop for InFlight {
 }
 
 impl Functions {
-    pub(crate) fn new(host: LambdaHost, steps: Arc<dyn StepSink>) -> Self {
+    pub(crate) fn new(
+        host: LambdaHost,
+        steps: Arc<dyn StepSink>,
+        faults: Option<Arc<Injector>>,
+    ) -> Self {
         Self {
             host,
             steps,
             in_flight: Arc::default(),
+            faults,
         }
     }
 
@@ -46,6 +58,32 @@ impl Functions {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Runs one invocation; in the middle of it its process may be killed on purpose.
+    async fn run(&self, mut request: InvokeRequest) -> Result<Invocation, InvokeError> {
+        let faults = self.faults.as_ref();
+        let doom = faults.and_then(|faults| Some((faults, faults.kill_after(&request.function)?)));
+        let Some((faults, after)) = doom else {
+            return self.host.invoke_request(request).await;
+        };
+        let id = request
+            .request_id
+            .get_or_insert_with(|| Uuid::new_v4().to_string());
+        let (function, id) = (request.function.clone(), id.clone());
+        let killing = async {
+            // It may have to wait for a process first.
+            tokio::time::sleep(after).await;
+            while !self.host.kill_invocation(&function, &id) {
+                tokio::time::sleep(KILL_AGAIN).await;
+            }
+            faults.done(FaultKind::Kill);
+            std::future::pending().await
+        };
+        tokio::select! {
+            result = self.host.invoke_request(request) => result,
+            never = killing => never,
+        }
     }
 
     fn tell(
@@ -112,7 +150,7 @@ impl Invoke for Functions {
         let this = self.clone();
         // A task of its own, so that it is counted and told to its end whoever gives up waiting.
         let running = tokio::spawn(async move {
-            let result = this.host.invoke_request(request).await;
+            let result = this.run(request).await;
             if let Some((function, subjects)) = told {
                 this.tell(&function, subjects, &result);
             }

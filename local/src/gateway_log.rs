@@ -1,11 +1,13 @@
 //! What the simulated payment gateway did, read from its log: the other half of what was stored.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use invariants::GatewayMove;
 use lambda_host::log_sink::{LogLine, LogSink};
 use serde_json::Value;
+
+use crate::history::History;
 
 /// The program that has the gateway.
 const BINARY: &str = "process-payment";
@@ -17,20 +19,24 @@ pub(crate) struct GatewayLog {
     next: Arc<dyn LogSink>,
     /// The function with the gateway; none where there is nothing to read.
     function: Option<String>,
-    moves: Mutex<Vec<GatewayMove>>,
+    history: Arc<History>,
 }
 
 impl GatewayLog {
-    /// With `keep`, the gateway's lines are kept if it is the simulated one and logs them.
-    pub(crate) fn new(next: Arc<dyn LogSink>, stack: &sam_template::Stack, keep: bool) -> Self {
+    /// The gateway's lines go into the history if it is the simulated one and logs them.
+    pub(crate) fn new(
+        next: Arc<dyn LogSink>,
+        stack: &sam_template::Stack,
+        history: Arc<History>,
+    ) -> Self {
         let function = stack
             .functions
             .iter()
-            .find(|one| keep && one.binary == BINARY && tells(one));
+            .find(|one| history.keeps() && one.binary == BINARY && tells(one));
         Self {
             next,
             function: function.map(|one| one.name.clone()),
-            moves: Mutex::default(),
+            history,
         }
     }
 
@@ -38,17 +44,13 @@ impl GatewayLog {
     pub(crate) async fn moves(&self) -> Option<Vec<GatewayMove>> {
         self.function.as_ref()?;
         loop {
-            let before = self.kept().len();
+            let before = self.history.gateway_moves().len();
             tokio::time::sleep(BEHIND).await;
-            let moves = self.kept();
+            let moves = self.history.gateway_moves();
             if moves.len() == before {
-                return Some(moves.clone());
+                return Some(moves);
             }
         }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Vec<GatewayMove>> {
-        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +59,7 @@ impl LogSink for GatewayLog {
         if self.function.as_deref() == Some(line.function)
             && let Some(one) = read(line.text)
         {
-            self.kept().push(one);
+            self.history.gateway(one);
         }
         self.next.line(line);
     }
@@ -111,7 +113,8 @@ mod tests {
 "
         );
         let stack = sam_template::Stack::from_yaml(&yaml, &sam_template::Context::default());
-        GatewayLog::new(Arc::new(SilentLog), &stack.unwrap(), true)
+        let history = Arc::new(History::in_memory(true));
+        GatewayLog::new(Arc::new(SilentLog), &stack.unwrap(), history)
     }
 
     #[tokio::test(start_paused = true)]

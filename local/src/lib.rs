@@ -11,6 +11,7 @@
 //! - [`steps`], [`subjects`], [`terminal`]: what is told of it, and how it is printed.
 //! - [`store_view`], [`given_up`], `gateway_log`: what was stored, given up and charged; the crate
 //!   `invariants` says whether it is as it must be.
+//! - [`faults`]: what goes wrong on purpose; `history`: what happened that no table tells.
 //! - [`http_client`]: how it calls itself; [`open_files`]: so that it may do so often at a time.
 
 pub mod bus;
@@ -18,10 +19,12 @@ pub mod cli;
 pub mod commands;
 mod delivery;
 pub mod error;
+pub mod faults;
 pub mod functions;
 mod gateway_log;
 pub mod given_up;
 pub mod guard;
+mod history;
 mod http_api;
 pub mod http_client;
 mod journal;

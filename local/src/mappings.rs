@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_endpoint::{Endpoint, TableStream};
 use lambda_host::clock::RetryClock;
+use lambda_host::delivery_faults::DeliveryFaults;
 use lambda_host::queue_mapping::{QueueMapping, QueueMappingSettings};
 use lambda_host::stream_mapping::{self, StreamKind, StreamMapping, StreamMappingSettings};
 use sam_template::{Mapping, MappingSource, StartingPosition};
@@ -25,6 +26,8 @@ pub(crate) struct MappingContext<'a> {
     pub names: &'a BTreeMap<String, (String, String)>,
     pub clock: RetryClock,
     pub watching: &'a Arc<Watching>,
+    /// What goes wrong on purpose.
+    pub faults: Arc<dyn DeliveryFaults>,
     pub region: &'a str,
     pub stack: &'a sam_template::Stack,
 }
@@ -119,6 +122,7 @@ fn start_stream(
     settings.on_failure.clone_from(&mapping.on_failure);
     settings.clock = context.clock;
     settings.observer = Arc::clone(context.watching) as _;
+    settings.faults = Arc::clone(&context.faults);
     let source = TableSource::new(
         Arc::downgrade(context.endpoint),
         stream.clone(),

@@ -10,6 +10,9 @@ use crate::error::LocalError;
 /// First argument with which this binary runs as a function.
 pub const FUNCTION_ARGUMENT: &str = "__function";
 
+/// Begins the access key id of every function.
+pub const FUNCTION_CALLER: &str = "local-";
+
 /// Where the programs of the functions are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Programs {
@@ -90,7 +93,7 @@ pub fn environment(
 /// The access key id with which a function signs.
 #[must_use]
 pub fn caller(function: &str) -> String {
-    format!("local-{function}")
+    format!("{FUNCTION_CALLER}{function}")
 }
 
 macro_rules! functions {

@@ -1,19 +1,21 @@
 //! Where events end that were given up: the queues of the template, by ARN.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use aws_endpoint::{ApiError, Endpoint};
 use lambda_host::destination::Destination;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::given_up::BatchRange;
+use crate::history::History;
 
 /// Longest value of a message attribute that is sent, in bytes: an error text may be long.
 const ATTRIBUTE_BYTES: usize = 1024;
 
 /// A message that a delivery gave up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Name of the queue.
     pub queue: String,
@@ -30,8 +32,7 @@ pub struct DeadLetter {
 pub struct Queues {
     endpoint: Weak<Endpoint>,
     names: Arc<BTreeMap<String, String>>,
-    given_up: Arc<Mutex<Vec<DeadLetter>>>,
-    keep: bool,
+    history: Arc<History>,
 }
 
 /// Why a message was not sent.
@@ -49,17 +50,16 @@ pub enum SendError {
 }
 
 impl Queues {
-    /// `names`: name of each queue by its ARN. With `keep`, what is given up is remembered.
+    /// `names`: name of each queue by its ARN. What is given up goes into the history.
     pub(crate) fn new(
         endpoint: Weak<Endpoint>,
         names: BTreeMap<String, String>,
-        keep: bool,
+        history: Arc<History>,
     ) -> Self {
         Self {
             endpoint,
             names: Arc::new(names),
-            given_up: Arc::default(),
-            keep,
+            history,
         }
     }
 
@@ -101,16 +101,12 @@ impl Queues {
         attributes: &BTreeMap<String, String>,
     ) -> Result<(), SendError> {
         self.send(arn, body, attributes).await?;
-        if self.keep {
-            let letter = DeadLetter {
-                queue: queue_name(arn).to_owned(),
-                body: body.to_owned(),
-                attributes: attributes.clone(),
-                records: self.records(body),
-            };
-            let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-            given_up.push(letter);
-        }
+        self.history.given_up(DeadLetter {
+            queue: queue_name(arn).to_owned(),
+            body: body.to_owned(),
+            attributes: attributes.clone(),
+            records: self.records(body),
+        });
         Ok(())
     }
 
@@ -123,13 +119,6 @@ impl Queues {
             .zip(range)
             .and_then(|(endpoint, range)| Some(range.read(&endpoint.stream(&range.table)?)))
             .unwrap_or_default()
-    }
-
-    /// What deliveries gave up so far, where that is remembered.
-    #[must_use]
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        given_up.clone()
     }
 }
 

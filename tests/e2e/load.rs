@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::system::{changed_template, command, run};
 
-fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
+/// Runs `load` over these orders with further arguments: exit code, report, standard error.
+pub fn load(orders: &str, more: &[&str]) -> (Option<i32>, Value, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.jsonl");
     std::fs::write(&path, orders).unwrap();

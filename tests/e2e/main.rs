@@ -6,6 +6,7 @@
 mod agreement;
 mod bad_requests;
 mod bad_starts;
+mod chaos;
 mod demo;
 mod direct_calls;
 mod duplicates_and_disorder;
@@ -18,6 +19,7 @@ mod load;
 mod operators_reach_a_stack;
 mod order_is_not_delivered;
 mod order_is_paid_and_confirmed;
+mod oversell;
 mod questions;
 mod real_adapters;
 mod rebuild;

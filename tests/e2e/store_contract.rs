@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::system::eventually;
 
 /// The template's own tables on a fresh endpoint, and the store in them.
-async fn a_store() -> (Endpoint, DynamoDbEventStore, DynamoDbStock) {
+pub async fn a_store() -> (Endpoint, DynamoDbEventStore, DynamoDbStock) {
     let endpoint = Endpoint::start(Options::default()).await.unwrap();
     let template = include_str!("../../template.yaml");
     let stack = Stack::from_yaml(template, &Context::default()).unwrap();

@@ -12,7 +12,7 @@ mod streams;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use stored::{ORDER_STREAM, StoreView, decoded, summary};
@@ -32,10 +32,12 @@ pub struct Evidence {
     pub rewrites: Option<u64>,
     /// What the payment gateway did; none where nobody looked, or where it does not tell.
     pub gateway: Option<Vec<GatewayMove>>,
+    /// Whether the gateway did more than was noted: then only what was noted is judged.
+    pub gateway_gaps: bool,
 }
 
 /// An event that a bus accepted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Published {
     /// Name of the bus.
     pub bus: String,
@@ -55,7 +57,7 @@ pub struct GivenUp {
 }
 
 /// A movement of money.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GatewayMove {
     /// A charge.
     Charged {

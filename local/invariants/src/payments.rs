@@ -35,8 +35,14 @@ pub(super) fn one_charge(evidence: &Evidence) -> Verdict {
     // A gateway that told nothing of charges that there were is one that does not tell.
     let told = evidence.gateway.as_ref();
     if let Some(moves) = told.filter(|moves| charges == 0 || !moves.is_empty()) {
-        wrongs.extend(Books::of(moves).wrongs(&stored, &parked));
-        counted.push_str(", as the gateway has them");
+        let books = Books::of(moves);
+        wrongs.extend(books.wrongs(&stored, &parked));
+        if evidence.gateway_gaps {
+            counted.push_str(", against what was noted of the gateway");
+        } else {
+            wrongs.extend(books.never_made(&stored));
+            counted.push_str(", as the gateway has them");
+        }
     }
     verdict(ONE_CHARGE, &wrongs, counted)
 }
@@ -148,10 +154,15 @@ impl<'g> Books<'g> {
             let count = keys.len();
             wrongs.push(format!("the gateway refunded {payment} {count} times"));
         }
-        for (order, (money, _)) in stored {
-            wrongs.extend(self.undone(order, money));
-        }
         wrongs
+    }
+
+    /// What events say and the gateway did not do, of all orders.
+    fn never_made(&self, stored: &Stored<'_>) -> Vec<String> {
+        let orders = stored.iter();
+        orders
+            .flat_map(|(order, (money, _))| self.undone(order, money))
+            .collect()
     }
 
     /// What the gateway did and no event says.

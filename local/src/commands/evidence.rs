@@ -24,5 +24,6 @@ pub(super) async fn evidence(
         given_up: stack.given_up(),
         rewrites,
         gateway: stack.gateway_moves().await,
+        gateway_gaps: false,
     })
 }

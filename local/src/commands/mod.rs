@@ -10,9 +10,11 @@ pub mod new;
 pub mod rebuild;
 pub mod restock;
 mod running;
+mod state;
 mod system;
 mod text_file;
 pub mod up;
+mod used;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -62,6 +64,9 @@ fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
     };
     let mut options = StackOptions::new(path, programs);
     options.parameters = args.parameter_values();
+    if let Some(processes) = args.processes {
+        options.max_processes = processes;
+    }
     options.clock = RetryClock {
         first_delay: Duration::from_millis(args.retry_delay),
     };

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::function_table::function_table;
 use super::interruption::Interruption;
 use super::running::Running;
+use super::state::{NOTED_EVERY, State};
 use super::{Ended, interrupted, options, shut_down, start};
 use crate::cli::{StackArgs, UpArgs};
 use crate::error::LocalError;
@@ -34,7 +35,11 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
     options.api_port = args.api_port;
     options.aws_port = args.aws_port;
     options.data_dir.clone_from(&args.data_dir);
-    options.steps = Arc::clone(&printer) as _;
+    options.faults = args.faults.plan();
+    options.keep_history = args.witness;
+    if !args.witness {
+        options.steps = Arc::clone(&printer) as _;
+    }
     if shared.logs {
         options.logs = Arc::clone(&printer) as _;
     }
@@ -53,11 +58,11 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
     } else {
         printer.line(welcome(&stack, args, printer.palette()));
     }
-    interruption.next().await;
+    serve(&stack, args, &mut interruption).await;
     let stats = stack.host().stats();
     let configured = stack.configured_memory();
     let ended = shut_down(stack, &mut interruption).await;
-    if stats.values().any(|stats| stats.invocations > 0) {
+    if stats.values().any(|stats| stats.invocations > 0) && !args.witness {
         printer.line(function_table(&stats, &configured).trim_end());
     }
     if let Some(folder) = &args.data_dir {
@@ -68,6 +73,30 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
         Ended::InOrder => ExitCode::SUCCESS,
         Ended::AtOnce => interrupted(),
     })
+}
+
+/// Until the first interruption; a witness notes meanwhile what is under way.
+async fn serve(stack: &Stack, args: &UpArgs, interruption: &mut Interruption) {
+    let Some(folder) = args.data_dir.as_ref().filter(|_| args.witness) else {
+        return interruption.next().await;
+    };
+    end_with_standard_input();
+    let noting = async {
+        for number in 1.. {
+            State::of(stack, number).note(folder);
+            tokio::time::sleep(NOTED_EVERY).await;
+        }
+    };
+    let _ = interruption.or(noting).await;
+}
+
+/// Whoever started this process has the other end, and ends with it: then nobody wants it any
+/// more. (The functions' processes end with this one, however that ends.)
+fn end_with_standard_input() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        std::process::exit(1);
+    });
 }
 
 fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {
@@ -89,6 +118,10 @@ fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {
         "  AWS endpoint  {aws}  (DynamoDB, SQS, EventBridge PutEvents, Lambda Invoke, SSM, SES)"
     ));
     line(format!("  data          {data}"));
+    if let Some(plan) = stack.fault_plan() {
+        let (kinds, seed) = (plan.words(), plan.seed);
+        line(format!("  faults        {kinds} (seed {seed})"));
+    }
     line(String::new());
     line("Stock a SKU, place an order, look at it, at its events, cancel it:".to_owned());
     line(String::new());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::history::History;
 use aws_endpoint::{Endpoint, Options};
 use lambda_host::async_invoke::{AsyncConfig, AsyncOptions};
 use lambda_host::{Invocation, Invoke, InvokeError, InvokeRequest};
@@ -17,14 +18,15 @@ impl Invoke for Busy {
     }
 }
 
-async fn setup() -> (Arc<Endpoint>, AsyncInvoker, Delivery) {
+async fn setup() -> (Arc<Endpoint>, AsyncInvoker, Delivery, Arc<History>) {
     let endpoint = Arc::new(Endpoint::start(Options::default()).await.unwrap());
     endpoint
         .create_queue("dlq", &BTreeMap::new())
         .await
         .unwrap();
     let names = BTreeMap::from([(QUEUE.to_owned(), "dlq".to_owned())]);
-    let queues = Queues::new(Arc::downgrade(&endpoint), names, true);
+    let history = Arc::new(History::in_memory(true));
+    let queues = Queues::new(Arc::downgrade(&endpoint), names, Arc::clone(&history));
     let destination = Arc::new(queues.clone());
     let invoker = AsyncInvoker::new(Arc::new(Busy), destination, AsyncOptions::default());
     invoker.configure("notify-user", AsyncConfig::new("arn:notify-user"));
@@ -38,8 +40,9 @@ async fn setup() -> (Arc<Endpoint>, AsyncInvoker, Delivery) {
         functions,
         RetryClock::local(),
         Arc::new(crate::steps::NoSteps),
+        None,
     );
-    (endpoint, invoker, delivery)
+    (endpoint, invoker, delivery, history)
 }
 
 fn sender() -> Sender {
@@ -68,23 +71,23 @@ fn function(logical_id: &str) -> Target {
 
 #[tokio::test]
 async fn an_event_that_lambda_accepts_is_delivered() {
-    let (_endpoint, invoker, delivery) = setup().await;
+    let (_endpoint, invoker, delivery, history) = setup().await;
     let to = target(function("NotifyUserFunction"), TargetInput::Event);
     let event = json!({"detail": {"eventId": "1"}});
     delivery.deliver(&sender(), &to, &event, "now").await;
     let pending = invoker.snapshot();
     assert_eq!(pending.len(), 1);
     assert_eq!(pending[0].payload, event.to_string());
-    assert_eq!(delivery.inner.queues.dead_letters(), []);
+    assert_eq!(history.all_given_up(), []);
 }
 
 #[tokio::test]
 async fn an_event_for_a_missing_function_is_a_dead_letter_with_awss_attributes() {
-    let (_endpoint, _, delivery) = setup().await;
+    let (_endpoint, _, delivery, history) = setup().await;
     let event = json!({"detail": {"eventId": "1"}});
     let to = target(function("Nobody"), TargetInput::Event);
     delivery.deliver(&sender(), &to, &event, "now").await;
-    let letters = delivery.inner.queues.dead_letters();
+    let letters = history.all_given_up();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].queue, "dlq");
     assert_eq!(letters[0].body, event.to_string());
@@ -97,13 +100,13 @@ async fn an_event_for_a_missing_function_is_a_dead_letter_with_awss_attributes()
 
 #[tokio::test]
 async fn an_input_that_is_no_json_is_a_dead_letter_without_retries() {
-    let (_endpoint, invoker, delivery) = setup().await;
+    let (_endpoint, invoker, delivery, history) = setup().await;
     let input = TargetInput::transformer(&[], "no json").unwrap();
     let to = target(function("NotifyUserFunction"), input);
     delivery
         .deliver(&sender(), &to, &json!({"id": "1"}), "now")
         .await;
-    let letters = delivery.inner.queues.dead_letters();
+    let letters = history.all_given_up();
     assert_eq!(letters[0].attributes["ERROR_CODE"], "INVALID_JSON");
     assert_eq!(letters[0].attributes["TARGET_ARN"], "arn:notify-user");
     assert_eq!(letters[0].body, r#"{"id":"1"}"#);
@@ -112,7 +115,7 @@ async fn an_input_that_is_no_json_is_a_dead_letter_without_retries() {
 
 #[tokio::test]
 async fn an_event_for_a_queue_is_a_message() {
-    let (endpoint, _, delivery) = setup().await;
+    let (endpoint, _, delivery, _) = setup().await;
     let queue = Target::Queue {
         arn: QUEUE.to_owned(),
         message_group_id: None,
@@ -129,12 +132,12 @@ async fn an_event_for_a_queue_is_a_message() {
 
 #[tokio::test]
 async fn nobody_is_told_that_an_event_was_taken_while_the_stack_ends() {
-    let (_endpoint, invoker, delivery) = setup().await;
+    let (_endpoint, invoker, delivery, history) = setup().await;
     invoker.stop();
     let to = target(function("NotifyUserFunction"), TargetInput::Event);
     let (from, event) = (sender(), json!({}));
     let delivering = delivery.deliver(&from, &to, &event, "now");
     let ended = tokio::time::timeout(Duration::from_millis(20), delivering).await;
     assert!(ended.is_err());
-    assert_eq!(delivery.inner.queues.dead_letters(), []);
+    assert_eq!(history.all_given_up(), []);
 }

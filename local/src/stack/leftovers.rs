@@ -1,16 +1,50 @@
 //! What systems left behind that did not end in order: the temporary folders of their AWS
 //! endpoints.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 /// Begins the name of each of these folders.
 const PREFIX: &str = "aws-endpoint-";
+/// The file in each of them that is locked while it is in use.
+const LOCK: &str = "lock";
 /// A younger folder may be about to be taken by another system.
 const AGE: Duration = Duration::from_mins(1);
 /// The same, where our own folder may be this young: others take theirs in far less time.
 const OWN_AGE: Duration = Duration::from_millis(50);
+
+/// A folder that is removed with it, or, after an end that was not in order, by a later start.
+#[derive(Debug)]
+pub(crate) struct TemporaryFolder {
+    folder: TempDir,
+    /// Held as long as it is in use.
+    _lock: File,
+}
+
+impl TemporaryFolder {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the system has no place for it.
+    pub(crate) fn new() -> io::Result<Self> {
+        let folder = TempDir::with_prefix(PREFIX)?;
+        let lock = File::create(folder.path().join(LOCK))?;
+        lock.lock()?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
 
 /// Removes the folders in `temporary` that no running endpoint holds. What cannot be looked at or
 /// removed stays: it is in nobody's way.
@@ -43,7 +77,7 @@ fn remove_older_than(temporary: &Path, age: Duration) {
 }
 
 fn remove_unless_held(folder: &Path) {
-    let lock = match std::fs::File::open(folder.join("lock")) {
+    let lock = match File::open(folder.join(LOCK)) {
         Ok(lock) if lock.try_lock().is_ok() => Some(lock),
         // Half removed.
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -56,7 +90,16 @@ fn remove_unless_held(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
+
+    #[test]
+    fn a_folder_in_use_is_held_and_goes_with_its_owner() {
+        let folder = TemporaryFolder::new().unwrap();
+        let path = folder.path().to_owned();
+        remove_unless_held(&path);
+        assert!(path.exists());
+        drop(folder);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn only_folders_whose_endpoint_is_gone_are_removed() {

@@ -10,10 +10,10 @@ pub(crate) use starting::tables_only;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_endpoint::{Endpoint, Faults};
+use aws_endpoint::Endpoint;
 use invariants::{GatewayMove, GivenUp, Published};
 use lambda_host::async_invoke::AsyncInvoker;
 use lambda_host::clock::RetryClock;
@@ -22,9 +22,11 @@ use lambda_host::{Invocation, Invoke, InvokeRequest, LambdaHost};
 
 use crate::delivery::Delivery;
 use crate::error::LocalError;
+use crate::faults::{FaultKind, FaultPlan};
 use crate::functions::Functions;
 use crate::gateway_log::GatewayLog;
 use crate::given_up::given_up;
+use crate::history::History;
 use crate::http_api::HttpApiServer;
 use crate::lambda_api::LambdaApiServer;
 use crate::mappings::Mappings;
@@ -60,9 +62,10 @@ pub struct StackOptions {
     pub steps: Arc<dyn StepSink>,
     /// Takes the functions' log lines.
     pub logs: Arc<dyn LogSink>,
-    /// What goes wrong on purpose with calls to the AWS endpoint.
-    pub faults: Option<Arc<dyn Faults>>,
-    /// Whether what is published and what is given up is remembered, for the invariants.
+    /// What goes wrong on purpose.
+    pub faults: Option<FaultPlan>,
+    /// Whether what is published, given up and charged is remembered, for the invariants; with a
+    /// data directory over a restart, too.
     pub keep_history: bool,
     /// Most processes of one function.
     pub max_processes: u32,
@@ -104,7 +107,8 @@ pub struct Stack {
     invoker: AsyncInvoker,
     delivery: Delivery,
     queues: Queues,
-    published: Arc<Mutex<Vec<Published>>>,
+    history: Arc<History>,
+    fault_plan: Option<FaultPlan>,
     mappings: Mappings,
     schedules: Schedules,
     http_api: HttpApiServer,
@@ -213,17 +217,13 @@ impl Stack {
     /// What was put on the buses, where that is remembered.
     #[must_use]
     pub fn published(&self) -> Vec<Published> {
-        let published = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        published.clone()
+        self.history.all_published()
     }
 
     /// The events that deliveries gave up, where that is remembered.
     #[must_use]
     pub fn given_up(&self) -> Vec<GivenUp> {
-        let letters = self.queues.dead_letters();
+        let letters = self.history.all_given_up();
         letters
             .iter()
             .flat_map(|letter| given_up(letter, &self.template))
@@ -234,6 +234,18 @@ impl Stack {
     /// another gateway charges.
     pub async fn gateway_moves(&self) -> Option<Vec<GatewayMove>> {
         self.gateway_log.moves().await
+    }
+
+    /// What goes wrong on purpose; none where nothing does.
+    #[must_use]
+    pub fn fault_plan(&self) -> Option<&FaultPlan> {
+        self.fault_plan.as_ref()
+    }
+
+    /// How much went wrong on purpose, by kind.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<FaultKind, u64> {
+        self.history.faults()
     }
 
     /// Messages in the queues that take what was given up, by queue; empty queues are left out.

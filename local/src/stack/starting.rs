@@ -9,6 +9,7 @@ use aws_endpoint::{Endpoint, EndpointError, Options};
 use lambda_host::async_invoke::{
     AsyncConfig, AsyncInvoker, AsyncOptions, Journal, NoJournal, PendingInvocation,
 };
+use lambda_host::delivery_faults::{DeliveryFaults, NoDeliveryFaults};
 use lambda_host::log_sink::LogSink;
 use lambda_host::{HostOptions, LambdaHost};
 use sam_template::Context;
@@ -19,9 +20,11 @@ use super::{ACCOUNT, REGION, Stack, StackOptions, leftovers};
 use crate::bus::Buses;
 use crate::delivery::Delivery;
 use crate::error::LocalError;
+use crate::faults::Injector;
 use crate::functions::Functions;
 use crate::gateway_log::GatewayLog;
 use crate::guard;
+use crate::history::History;
 use crate::http_api::HttpApiServer;
 use crate::journal::FileJournal;
 use crate::lambda_api::{LambdaApi, LambdaApiServer};
@@ -46,7 +49,9 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let apis = template::read(&options.template, &context)?.apis;
     let listener = listen(options.api_port, "the HTTP API", "--api-port").await?;
     let api_address = local_address(&listener)?;
-    let endpoint = Arc::new(start_endpoint(&options).await?);
+    let history = Arc::new(open_history(&options)?);
+    let faults = injector(&options, &history);
+    let endpoint = Arc::new(start_endpoint(&options, faults.clone()).await?);
     context.aws_endpoint = endpoint.url();
     for api in &apis {
         context.local.insert(
@@ -58,33 +63,31 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     create_resources(&endpoint, &stack).await?;
 
     let logs = Arc::clone(&options.logs);
-    let gateway_log = Arc::new(GatewayLog::new(logs, &stack, options.keep_history));
+    let gateway_log = Arc::new(GatewayLog::new(logs, &stack, Arc::clone(&history)));
     let log_tail = Arc::new(LogTail::new(Arc::clone(&gateway_log) as _));
     let host = start_host(&options, Arc::clone(&log_tail) as _, &stack, &endpoint).await?;
-    let functions = Functions::new(host, Arc::clone(&options.steps));
-    let names: BTreeMap<String, (String, String)> = stack
-        .functions
-        .iter()
-        .map(|one| (one.logical_id.clone(), (one.name.clone(), one.arn.clone())))
-        .collect();
-    let queue_names = stack
-        .queues
-        .iter()
-        .map(|queue| (queue.arn.clone(), queue.name.clone()))
-        .collect();
-    let queues = Queues::new(Arc::downgrade(&endpoint), queue_names, options.keep_history);
+    let functions = Functions::new(host, Arc::clone(&options.steps), faults.clone());
+    let names = function_names(&stack);
+    let queues = queues(&stack, &endpoint, &history);
     let watching = Arc::new(Watching::new(Arc::clone(&options.steps)));
     let (journal, pending) = open_journal(options.data_dir.as_deref())?;
-    let invoker = start_invoker(&options, &stack, &functions, &queues, &watching, journal);
+    let delivery_faults = delivery_faults(faults.as_ref());
+    let invoking = AsyncOptions {
+        clock: options.clock,
+        journal,
+        observer: Arc::clone(&watching) as _,
+        faults: Arc::clone(&delivery_faults),
+    };
+    let invoker = start_invoker(&stack, &functions, &queues, invoking);
     let delivery = Delivery::new(
         invoker.clone(),
         queues.clone(),
         names.clone(),
         options.clock,
         Arc::clone(&options.steps),
+        faults,
     );
-    let buses = Buses::new(stack.rules.clone(), delivery.clone(), options.keep_history);
-    let published = buses.published();
+    let buses = Buses::new(stack.rules.clone(), delivery.clone(), Arc::clone(&history));
     endpoint.register_sink(Arc::new(buses));
 
     let instance = Uuid::new_v4().to_string();
@@ -106,6 +109,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
         names: &names,
         clock: options.clock,
         watching: &watching,
+        faults: delivery_faults,
         region: REGION,
         stack: &stack,
     })?;
@@ -117,7 +121,8 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
         invoker,
         delivery,
         queues,
-        published,
+        history,
+        fault_plan: options.faults,
         mappings,
         schedules,
         http_api,
@@ -167,13 +172,16 @@ fn local_address(listener: &TcpListener) -> Result<SocketAddr, LocalError> {
     })
 }
 
-async fn start_endpoint(options: &StackOptions) -> Result<Endpoint, LocalError> {
+async fn start_endpoint(
+    options: &StackOptions,
+    faults: Option<Arc<Injector>>,
+) -> Result<Endpoint, LocalError> {
     let started = Endpoint::start(Options {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, options.aws_port)),
         data_dir: options.data_dir.as_ref().map(|folder| folder.join("aws")),
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
-        faults: options.faults.clone(),
+        faults: faults.map(|faults| faults as _),
         ..Options::default()
     })
     .await;
@@ -231,6 +239,47 @@ async fn start_host(
     Ok(host)
 }
 
+fn injector(options: &StackOptions, history: &Arc<History>) -> Option<Arc<Injector>> {
+    let plan = options.faults.clone()?;
+    Some(Arc::new(Injector::new(plan, Arc::clone(history))))
+}
+
+fn delivery_faults(injector: Option<&Arc<Injector>>) -> Arc<dyn DeliveryFaults> {
+    match injector {
+        Some(injector) => Arc::clone(injector) as _,
+        None => Arc::new(NoDeliveryFaults),
+    }
+}
+
+/// Name and ARN of each function by its logical id.
+fn function_names(stack: &sam_template::Stack) -> BTreeMap<String, (String, String)> {
+    let functions = stack.functions.iter();
+    functions
+        .map(|one| (one.logical_id.clone(), (one.name.clone(), one.arn.clone())))
+        .collect()
+}
+
+fn queues(stack: &sam_template::Stack, endpoint: &Arc<Endpoint>, history: &Arc<History>) -> Queues {
+    let queues = stack.queues.iter();
+    let names = queues.map(|queue| (queue.arn.clone(), queue.name.clone()));
+    Queues::new(
+        Arc::downgrade(endpoint),
+        names.collect(),
+        Arc::clone(history),
+    )
+}
+
+/// What is to be remembered of this run and the ones before it.
+fn open_history(options: &StackOptions) -> Result<History, LocalError> {
+    let folder = options.data_dir.as_ref().filter(|_| options.keep_history);
+    let Some(folder) = folder else {
+        return Ok(History::in_memory(options.keep_history));
+    };
+    let path = folder.join("history.jsonl");
+    let opened = std::fs::create_dir_all(folder).and_then(|()| History::open(&path));
+    opened.map_err(|error| LocalError::file(path, error))
+}
+
 fn open_journal(
     data_dir: Option<&Path>,
 ) -> Result<(Arc<dyn Journal>, Vec<PendingInvocation>), LocalError> {
@@ -244,21 +293,15 @@ fn open_journal(
 }
 
 fn start_invoker(
-    options: &StackOptions,
     stack: &sam_template::Stack,
     functions: &Functions,
     queues: &Queues,
-    watching: &Arc<Watching>,
-    journal: Arc<dyn Journal>,
+    invoking: AsyncOptions,
 ) -> AsyncInvoker {
     let invoker = AsyncInvoker::new(
         Arc::new(functions.clone()),
         Arc::new(queues.clone()),
-        AsyncOptions {
-            clock: options.clock,
-            journal,
-            observer: Arc::clone(watching) as _,
-        },
+        invoking,
     );
     for function in &stack.functions {
         let mut config = AsyncConfig::new(&function.arn);

@@ -1,12 +1,11 @@
 //! One load: stock, orders, rest, and what was seen of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::accounting::{Prices, Used};
+use super::accounting::Prices;
 use super::order_file::OrderLine;
-use super::placing::{self, Placed};
+use super::placing::{self, Patience, Placed, Placing};
 use super::progress::Progress;
 use super::report::{Report, Run};
 use super::saga_watch::{SagaWatch, Sagas};
@@ -14,6 +13,7 @@ use crate::commands::GRACE;
 use crate::commands::evidence::evidence;
 use crate::commands::interruption::Interruption;
 use crate::commands::restock::Needs;
+use crate::commands::used::Used;
 use crate::error::LocalError;
 use crate::http_client::HttpClient;
 use crate::stack::Stack;
@@ -23,6 +23,11 @@ use crate::store_view::Tables;
 const DEADLINE: Duration = Duration::from_mins(2);
 /// See [`DEADLINE`].
 const PER_ORDER: Duration = Duration::from_millis(500);
+
+/// So long may the system take to come to rest with so many orders.
+pub(super) fn deadline(orders: usize) -> Duration {
+    DEADLINE + PER_ORDER * u32::try_from(orders).unwrap_or(u32::MAX)
+}
 
 /// What came of a load.
 pub(super) struct Measured {
@@ -36,7 +41,7 @@ pub(super) struct Measured {
 
 impl Measured {
     /// Cut short without a report.
-    const NOTHING: Self = Self {
+    pub(super) const NOTHING: Self = Self {
         report: None,
         interrupted: true,
         unrest: None,
@@ -46,7 +51,6 @@ impl Measured {
 /// A load under way.
 pub(super) struct Load<'s> {
     pub stack: &'s Stack,
-    pub client: HttpClient,
     pub concurrency: u16,
     pub interruption: &'s mut Interruption,
 }
@@ -59,8 +63,8 @@ impl Load<'_> {
         needs: &Needs,
         orders: Vec<OrderLine>,
     ) -> Result<Measured, LocalError> {
-        let deadline = DEADLINE + PER_ORDER * u32::try_from(orders.len()).unwrap_or(u32::MAX);
-        let stocking = stock(self.stack, &self.client, needs, deadline);
+        let deadline = deadline(orders.len());
+        let stocking = stock(self.stack, needs, deadline);
         let Some(stocked) = self.interruption.or(stocking).await else {
             return Ok(Measured::NOTHING);
         };
@@ -76,7 +80,7 @@ impl Load<'_> {
         let Some(rest) = self.rest(deadline, stopped).await else {
             return Ok(Measured::NOTHING);
         };
-        let used = Used::of(self.stack).since(&before);
+        let used = Used::of(self.stack) - before;
         let sagas = watch.finish().await;
         progress.finish();
         let report = self.report(placed, sagas, used, &rest).await?;
@@ -93,21 +97,19 @@ impl Load<'_> {
         orders: Vec<OrderLine>,
         progress: &Progress,
     ) -> Option<(Vec<Placed>, bool)> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let api = self.stack.api_url();
-        let placing = placing::place_all(
-            &self.client,
-            &api,
-            orders,
-            self.concurrency,
-            progress,
-            &stop,
-        );
+        let clients = Placing::at(&self.stack.api_url(), self.concurrency, Patience::USUAL);
+        let progress = progress.clone();
+        // An accepted order has come to its end when its fate is stored.
+        let placing = placing::place_all(&clients, orders, move |placed| {
+            if placed.order.is_none() {
+                progress.one_more();
+            }
+        });
         let mut placing = std::pin::pin!(placing);
         if let Some(placed) = self.interruption.or(&mut placing).await {
             return Some((placed, false));
         }
-        stop.store(true, Ordering::Release);
+        clients.stop.store(true, Ordering::Release);
         let placed = self.interruption.or(placing).await?;
         Some((placed, true))
     }
@@ -146,6 +148,7 @@ impl Load<'_> {
             evidence,
             is_over: rest.unrest.is_none() || !rest.interrupted,
             dead_letters: self.stack.dead_letter_depths(),
+            chaos: None,
         }))
     }
 }
@@ -156,12 +159,12 @@ struct Rest {
     unrest: Option<LocalError>,
 }
 
-async fn stock(
+/// Stocks what is needed, and waits for rest.
+pub(super) async fn stock(
     stack: &Stack,
-    client: &HttpClient,
     needs: &Needs,
     deadline: Duration,
 ) -> Result<(), LocalError> {
-    needs.restock(client, &stack.api_url()).await?;
+    needs.restock(&HttpClient::new(), &stack.api_url()).await?;
     stack.quiet(deadline).await
 }

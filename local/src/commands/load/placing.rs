@@ -7,13 +7,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::order_file::OrderLine;
-use super::progress::Progress;
 use crate::http_client::HttpClient;
 
-/// A request without answer, or with a 429 or 5xx, is sent again so often, under the same key.
-const ATTEMPTS: u32 = 6;
 /// Wait before the first repeat; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// How a client takes a request without answer, or with a 429 or 5xx: it sends it again, under the
+/// same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// So often at most.
+    attempts: u32,
+    /// The longest wait before a repeat.
+    longest_wait: Duration,
+}
+
+impl Patience {
+    /// With a system that works: what fails is over in three seconds.
+    pub(super) const USUAL: Self = Self {
+        attempts: 6,
+        longest_wait: Duration::from_secs(2),
+    };
+    /// With a system that is down at times: two minutes.
+    pub(super) const LONG: Self = Self {
+        attempts: 125,
+        longest_wait: Duration::from_secs(1),
+    };
+}
 
 /// What the API said to one line.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,34 +52,56 @@ pub(super) struct Placed {
     pub sent_millis: u64,
 }
 
-/// Places all orders, `concurrency` at a time; the answers are in the order of the lines. Once
-/// `stop` is set no more are begun.
+/// The clients.
+#[derive(Debug, Clone)]
+pub(super) struct Placing {
+    /// Speaks for all of them.
+    pub client: HttpClient,
+    /// The orders are sent to this URL.
+    pub url: String,
+    /// How many there are, and so how many orders at a time.
+    pub concurrency: u16,
+    pub patience: Patience,
+    /// Orders that were begun so far.
+    pub begun: Arc<AtomicUsize>,
+    /// Once it is set no more are begun.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Placing {
+    /// Clients of an API that have begun nothing yet.
+    pub(super) fn at(api: &str, concurrency: u16, patience: Patience) -> Self {
+        Self {
+            client: HttpClient::new(),
+            url: format!("{api}/orders"),
+            concurrency,
+            patience,
+            begun: Arc::default(),
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// Places all orders; the answers are in the order of the lines. `answered` is told each of
+/// them as it comes.
 pub(super) async fn place_all(
-    client: &HttpClient,
-    api: &str,
+    placing: &Placing,
     orders: Vec<OrderLine>,
-    concurrency: u16,
-    progress: &Progress,
-    stop: &Arc<AtomicBool>,
+    answered: impl Fn(&Placed) + Clone + Send + 'static,
 ) -> Vec<Placed> {
     let orders = Arc::new(orders);
-    let next = Arc::new(AtomicUsize::new(0));
-    let url = format!("{api}/orders");
-    let workers: Vec<_> = (0..usize::from(concurrency).min(orders.len()))
+    let workers: Vec<_> = (0..usize::from(placing.concurrency).min(orders.len()))
         .map(|_| {
-            let (client, url, progress) = (client.clone(), url.clone(), progress.clone());
-            let (orders, next) = (Arc::clone(&orders), Arc::clone(&next));
-            let stop = Arc::clone(stop);
+            let (placing, orders) = (placing.clone(), Arc::clone(&orders));
+            let answered = answered.clone();
             tokio::spawn(async move {
                 let mut placed = Vec::new();
-                while let Some(order) = orders.get(next.fetch_add(1, Ordering::AcqRel)) {
-                    if stop.load(Ordering::Acquire) {
+                while let Some(order) = orders.get(placing.begun.fetch_add(1, Ordering::AcqRel)) {
+                    if placing.stop.load(Ordering::Acquire) {
                         break;
                     }
-                    let answer = place(&client, &url, order).await;
-                    if answer.order.is_none() {
-                        progress.one_more();
-                    }
+                    let answer = place(&placing, order).await;
+                    answered(&answer);
                     placed.push(answer);
                 }
                 placed
@@ -74,7 +116,7 @@ pub(super) async fn place_all(
     placed
 }
 
-async fn place(client: &HttpClient, url: &str, order: &OrderLine) -> Placed {
+async fn place(placing: &Placing, order: &OrderLine) -> Placed {
     let headers = [
         ("content-type", "application/json"),
         ("idempotency-key", order.key.as_str()),
@@ -85,7 +127,10 @@ async fn place(client: &HttpClient, url: &str, order: &OrderLine) -> Placed {
     let mut wait = FIRST_WAIT;
     let mut attempt = 1;
     loop {
-        let answer = client.send("POST", url, &headers, body.clone()).await;
+        let sending = placing
+            .client
+            .send("POST", &placing.url, &headers, body.clone());
+        let answer = sending.await;
         let (status, order_id, text) = match &answer {
             Ok(answer) => {
                 let id = answer.json()["orderId"].as_str().map(str::to_owned);
@@ -95,7 +140,7 @@ async fn place(client: &HttpClient, url: &str, order: &OrderLine) -> Placed {
             Err(error) => (0, None, error.to_string()),
         };
         let try_again = status == 0 || status == 429 || status >= 500;
-        if !try_again || attempt >= ATTEMPTS {
+        if !try_again || attempt >= placing.patience.attempts {
             return Placed {
                 number: order.number,
                 answer: if order_id.is_none() {
@@ -110,7 +155,7 @@ async fn place(client: &HttpClient, url: &str, order: &OrderLine) -> Placed {
             };
         }
         tokio::time::sleep(wait).await;
-        wait *= 2;
+        wait = (wait * 2).min(placing.patience.longest_wait);
         attempt += 1;
     }
 }

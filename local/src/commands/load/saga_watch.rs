@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::progress::Progress;
-use invariants::ORDER_STREAM;
+use invariants::{ORDER_STREAM, StoreView};
 
 /// Records that are looked at in one go.
 const READ_LIMIT: usize = 1000;
@@ -88,7 +88,31 @@ async fn look_on(
     }
 }
 
+/// Whether an event of this type decides an order's fate.
+fn decides(event_type: &str) -> bool {
+    matches!(
+        event_type,
+        "PaymentProcessed" | "InventoryRejected" | "PaymentFailed" | "OrderCancelled"
+    )
+}
+
 impl Sagas {
+    /// What the events themselves say of when orders were decided.
+    pub(super) fn of(stored: &StoreView) -> Self {
+        let mut decided = BTreeMap::new();
+        for (order, events) in stored.orders() {
+            let mut events = events.iter();
+            if let Some(event) = events.find(|event| decides(&event.event_type)) {
+                let at = u64::try_from(event.at().as_millisecond()).unwrap_or(0);
+                decided.insert(order.to_owned(), at);
+            }
+        }
+        Self {
+            decided,
+            rewrites: 0,
+        }
+    }
+
     /// Looks at a record of the event store's stream; whether it decided an order.
     fn look(&mut self, record: &Value, at_millis: u64) -> bool {
         if record["eventName"] != "INSERT" {
@@ -100,11 +124,8 @@ impl Sagas {
         let Some(order) = stream.strip_prefix(ORDER_STREAM) else {
             return false;
         };
-        let decides = matches!(
-            image["eventType"]["S"].as_str(),
-            Some("PaymentProcessed" | "InventoryRejected" | "PaymentFailed" | "OrderCancelled")
-        );
-        if !decides || self.decided.contains_key(order) {
+        let event_type = image["eventType"]["S"].as_str();
+        if !event_type.is_some_and(decides) || self.decided.contains_key(order) {
             return false;
         }
         self.decided.insert(order.to_owned(), at_millis);

@@ -1,23 +1,21 @@
-//! The report of a load: as text, and as one JSON object.
+//! The report of a load: as text ([`Report::to_text`]), and as one JSON object.
+
+mod figures;
+mod text;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use domain::order_summary::{OrderStatus, OrderSummary};
-use hdrhistogram::Histogram;
 use invariants::{Evidence, Verdict};
 use rust_decimal::Decimal;
 use serde_json::{Map, Number, Value, json};
 
-use super::accounting::{Prices, Used, real};
+use super::accounting::{Prices, real};
 use super::placing::Placed;
 use super::saga_watch::Sagas;
-use crate::terminal::{Palette, printable};
-
-/// Longest latency that is told apart from longer ones: an hour, in microseconds.
-const LONGEST_MICROS: u64 = 3_600_000_000;
-/// Refused lines that are said in full.
-const SAID: usize = 20;
+use crate::commands::used::Used;
+use crate::faults::{FaultKind, FaultPlan};
+use figures::{Latency, PerOrder, Reservations, latency, rounded};
 
 /// Everything a report is made of.
 pub(super) struct Run {
@@ -31,24 +29,19 @@ pub(super) struct Run {
     /// only then the invariants can be judged.
     pub is_over: bool,
     pub dead_letters: BTreeMap<String, usize>,
+    /// What went wrong on purpose; none in a run without faults.
+    pub chaos: Option<Chaos>,
 }
 
-/// Percentiles of a latency, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Latency {
-    p50: f64,
-    p95: f64,
-    p99: f64,
-}
-
-/// Averages over the accepted orders.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct PerOrder {
-    dynamodb_requests: f64,
-    write_units: f64,
-    read_units: f64,
-    eventbridge_entries: f64,
-    lambda_invocations: f64,
+/// What went wrong on purpose, and what was healed after.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chaos {
+    /// What was planned.
+    pub plan: FaultPlan,
+    /// What was done, by kind.
+    pub done: BTreeMap<FaultKind, u64>,
+    /// What was healed, by what healed it.
+    pub healed: BTreeMap<String, u64>,
 }
 
 /// The report.
@@ -66,6 +59,8 @@ pub(super) struct Report {
     refused: Vec<String>,
     dead_letters: BTreeMap<String, usize>,
     prices: String,
+    reservations: Reservations,
+    chaos: Option<Chaos>,
     /// The invariants, one by one.
     pub invariants: Vec<Verdict>,
 }
@@ -132,8 +127,10 @@ impl Report {
             }),
             accept: latency(accept),
             confirm: latency(confirm),
-            per_order: per_order(&run.used, count),
-            usd_per_million_orders: rounded(run.used.cost(&run.prices) * 1_000_000.0 / count, 2),
+            per_order: PerOrder::of(&run.used, count),
+            usd_per_million_orders: rounded(run.prices.cost(&run.used) * 1_000_000.0 / count, 2),
+            reservations: Reservations::of(&run.evidence.stored, run.used.stock_transactions),
+            chaos: run.chaos,
             outcomes,
             confirmed_amount,
             refused,
@@ -165,105 +162,23 @@ impl Report {
                 Some((currency.clone(), Value::Number(number)))
             })
             .collect();
-        let latency =
-            |latency: Latency| json!({"p50": latency.p50, "p95": latency.p95, "p99": latency.p99});
-        json!({
+        let mut report = json!({
             "orders": self.orders,
             "accepted": self.accepted,
             "outcomes": self.outcomes,
             "confirmed_amount": amounts,
             "orders_per_second": self.orders_per_second,
-            "latency_ms": {"accept": latency(self.accept), "confirm": latency(self.confirm)},
-            "per_order": {
-                "dynamodb_requests": self.per_order.dynamodb_requests,
-                "write_units": self.per_order.write_units,
-                "read_units": self.per_order.read_units,
-                "eventbridge_entries": self.per_order.eventbridge_entries,
-                "lambda_invocations": self.per_order.lambda_invocations,
-            },
+            "latency_ms": {"accept": self.accept, "confirm": self.confirm},
+            "per_order": self.per_order,
             "usd_per_million_orders": self.usd_per_million_orders,
-            "faults": {},
+            "reservations": self.reservations,
+            "faults": self.chaos.as_ref().map_or(&BTreeMap::new(), |chaos| &chaos.done),
             "invariants": self.invariants,
-        })
-    }
-
-    /// The report for people.
-    pub(super) fn to_text(&self, palette: Palette) -> String {
-        let mut text = String::new();
-        let mut line = |line: String| {
-            text.push_str(line.trim_end());
-            text.push('\n');
-        };
-        line(palette.bold(&format!(
-            "{} orders, {} accepted, {:.1} per second",
-            self.orders, self.accepted, self.orders_per_second
-        )));
-        let outcomes = self.outcomes.iter().filter(|(_, count)| **count > 0);
-        line(format!("  outcomes      {}", listed(outcomes)));
-        line(format!(
-            "  confirmed     {}",
-            listed(self.confirmed_amount.iter())
-        ));
-        let percentiles = |latency: Latency| {
-            format!(
-                "p50 {:.1}   p95 {:.1}   p99 {:.1} ms",
-                latency.p50, latency.p95, latency.p99
-            )
-        };
-        line(format!("  accept        {}", percentiles(self.accept)));
-        line(format!(
-            "  confirm       {}  (POST to PaymentProcessed in the store)",
-            percentiles(self.confirm)
-        ));
-        line(String::new());
-        line(palette.bold("Per accepted order"));
-        let each = &self.per_order;
-        line(format!(
-            "  DynamoDB      {:.2} requests, {:.2} write units, {:.2} read units",
-            each.dynamodb_requests, each.write_units, each.read_units
-        ));
-        line(format!(
-            "  EventBridge   {:.2} entries",
-            each.eventbridge_entries
-        ));
-        line(format!(
-            "  Lambda        {:.2} invocations",
-            each.lambda_invocations
-        ));
-        line(format!(
-            "  cost          {:.2} USD per million orders ({}; Lambda time as measured here)",
-            self.usd_per_million_orders, self.prices
-        ));
-        if !self.refused.is_empty() {
-            line(String::new());
-            line(palette.bold("Refused"));
-            for refused in self.refused.iter().take(SAID) {
-                line(format!("  {}", palette.warn(&printable(refused))));
-            }
-            if self.refused.len() > SAID {
-                line(format!("  and {} more", self.refused.len() - SAID));
-            }
+        });
+        if let Some(Chaos { plan, healed, .. }) = &self.chaos {
+            report["chaos"] = json!({"seed": plan.seed, "rate": plan.rate, "healed": healed});
         }
-        line(String::new());
-        line(palette.bold("Invariants"));
-        if self.invariants.is_empty() {
-            line("  not judged: something was still on its way".to_owned());
-        }
-        for verdict in &self.invariants {
-            let said = verdict.to_string();
-            line(format!(
-                "  {}",
-                if verdict.held {
-                    palette.good(&said)
-                } else {
-                    palette.bad(&said)
-                }
-            ));
-        }
-        for (queue, messages) in &self.dead_letters {
-            line(palette.bad(&format!("  {messages} dead letters in {queue}")));
-        }
-        text
+        report
     }
 }
 
@@ -286,51 +201,10 @@ fn add_amount(amounts: &mut BTreeMap<String, Decimal>, row: &OrderSummary) {
     *sum = sum.saturating_add(amount);
 }
 
-fn per_order(used: &Used, orders: f64) -> PerOrder {
-    let (tables, bus) = (used.service("dynamodb"), used.service("events"));
-    PerOrder {
-        dynamodb_requests: rounded(real(tables.requests) / orders, 3),
-        write_units: rounded(tables.write_units / orders, 3),
-        read_units: rounded(tables.read_units / orders, 3),
-        eventbridge_entries: rounded(real(bus.entries) / orders, 3),
-        lambda_invocations: rounded(real(used.invocations) / orders, 3),
-    }
-}
-
-/// Percentiles of microseconds, in milliseconds.
-fn latency(micros: impl Iterator<Item = u64>) -> Latency {
-    let Ok(mut histogram) = Histogram::<u64>::new_with_bounds(1, LONGEST_MICROS, 3) else {
-        return Latency::default();
-    };
-    for value in micros {
-        histogram.saturating_record(value);
-    }
-    let at = |percentile| rounded(real(histogram.value_at_percentile(percentile)) / 1000.0, 2);
-    Latency {
-        p50: at(50.0),
-        p95: at(95.0),
-        p99: at(99.0),
-    }
-}
-
-fn rounded(value: f64, places: i32) -> f64 {
-    let factor = 10_f64.powi(places);
-    (value * factor).round() / factor
-}
-
-fn listed<'a, V: std::fmt::Display + 'a>(all: impl Iterator<Item = (&'a String, V)>) -> String {
-    let mut text = String::new();
-    for (name, value) in all {
-        let separator = if text.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{separator}{name} {value}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::Palette;
     use std::time::Duration;
 
     fn run() -> Run {
@@ -354,6 +228,7 @@ mod tests {
             evidence: Evidence::default(),
             is_over: true,
             dead_letters: BTreeMap::new(),
+            chaos: None,
         }
     }
 
@@ -375,6 +250,7 @@ mod tests {
             "latency_ms",
             "per_order",
             "usd_per_million_orders",
+            "reservations",
             "faults",
             "invariants",
         ];
@@ -388,10 +264,29 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_in_milliseconds() {
-        let found = latency((1..=100).map(|milliseconds| milliseconds * 1000));
-        assert!((found.p50 - 50.0).abs() < 0.1, "{found:?}");
-        assert!((found.p99 - 99.0).abs() < 0.1, "{found:?}");
+    fn what_went_wrong_on_purpose_and_what_was_healed_is_said_by_kind() {
+        let chaos = Chaos {
+            plan: FaultPlan::of(&[], 7, 0.05),
+            done: BTreeMap::from([(FaultKind::Kill, 3), (FaultKind::LostAnswer, 2)]),
+            healed: BTreeMap::from([("redriven".to_owned(), 4)]),
+        };
+        let run = Run {
+            chaos: Some(chaos),
+            ..run()
+        };
+        let report = Report::of(run);
+        let text = report.to_text(Palette::PLAIN);
+        for line in [
+            "Faults (seed 7, 5 % of calls, invocations and deliveries)",
+            "  done          kill 3, lost-answer 2",
+            "  healed        redriven 4",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        let report = report.to_json();
+        assert_eq!(report["faults"], json!({"kill": 3, "lost-answer": 2}));
+        let chaos = json!({"seed": 7, "rate": 0.05, "healed": {"redriven": 4}});
+        assert_eq!(report["chaos"], chaos);
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! What a run used of AWS.
+
+use std::ops::{AddAssign, Sub};
+
+use aws_endpoint::Counters;
+use serde::{Deserialize, Serialize};
+
+use crate::programs;
+use crate::stack::Stack;
+use crate::store_view::Tables;
+
+/// The program that takes stock.
+const INVENTORY: &str = "update-inventory";
+
+/// What was used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Used {
+    /// Calls to the tables.
+    pub dynamodb: Counters,
+    /// Calls to the buses.
+    pub events: Counters,
+    /// Calls to the queues.
+    pub sqs: Counters,
+    /// Transactions that moved an order's stock, or tried to.
+    pub stock_transactions: u64,
+    /// Invocations of functions.
+    pub invocations: u64,
+    /// Billed GB-seconds, as measured on this machine.
+    pub gb_seconds: f64,
+    /// Invocations by the HTTP API: its requests.
+    pub api_requests: u64,
+}
+
+impl Used {
+    /// The counters now.
+    pub(super) fn of(stack: &Stack) -> Self {
+        let stats = stack.host().stats();
+        let meter = stack.endpoint().meter();
+        let service = |service: &str| meter.total(|call| call.service == service);
+        let tables = Tables::of(stack.template());
+        let inventory = stack.function_name(INVENTORY).ok();
+        let caller = inventory.map(|name| programs::caller(&name));
+        let moves = meter.resource_total(|call| {
+            Some(&call.caller) == caller.as_ref()
+                && call.operation == "TransactWriteItems"
+                && call.resource.as_ref() == Some(&tables.stock)
+        });
+        Self {
+            dynamodb: service("dynamodb"),
+            events: service("events"),
+            sqs: service("sqs"),
+            stock_transactions: moves.requests,
+            invocations: stats.values().map(|one| one.invocations).sum(),
+            gb_seconds: stats.values().map(|one| one.gb_seconds).sum(),
+            api_requests: stats
+                .iter()
+                .filter(|(name, _)| is_behind_api(stack, name))
+                .map(|(_, one)| one.invocations)
+                .sum(),
+        }
+    }
+}
+
+fn is_behind_api(stack: &Stack, name: &str) -> bool {
+    let template = stack.template();
+    let function = template.functions.iter().find(|one| one.name == name);
+    function.is_some_and(|function| {
+        let mut routes = template.routes.iter();
+        routes.any(|route| route.function == function.logical_id)
+    })
+}
+
+impl Sub for Used {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            dynamodb: self.dynamodb - before.dynamodb,
+            events: self.events - before.events,
+            sqs: self.sqs - before.sqs,
+            stock_transactions: self
+                .stock_transactions
+                .saturating_sub(before.stock_transactions),
+            invocations: self.invocations.saturating_sub(before.invocations),
+            gb_seconds: self.gb_seconds - before.gb_seconds,
+            api_requests: self.api_requests.saturating_sub(before.api_requests),
+        }
+    }
+}
+
+impl AddAssign for Used {
+    fn add_assign(&mut self, more: Self) {
+        self.dynamodb += more.dynamodb;
+        self.events += more.events;
+        self.sqs += more.sqs;
+        self.stock_transactions += more.stock_transactions;
+        self.invocations += more.invocations;
+        self.gb_seconds += more.gb_seconds;
+        self.api_requests += more.api_requests;
+    }
+}
