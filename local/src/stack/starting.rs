@@ -135,7 +135,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
 /// The AWS endpoint with what the template has in it, and nothing that runs.
 pub(crate) async fn tables_only(options: &StackOptions) -> Result<Endpoint, LocalError> {
     guard::refuse_real_aws(std::env::vars_os())?;
-    let endpoint = start_endpoint(options).await?;
+    let endpoint = start_endpoint(options, None).await?;
     let context = Context {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
