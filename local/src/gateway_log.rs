@@ -1,5 +1,6 @@
 //! What the simulated payment gateway did, read from its log: the other half of what was stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,14 @@ use serde_json::Value;
 
 use crate::history::History;
 
-/// The program that has the gateway.
-const BINARY: &str = "process-payment";
 /// Lines come through a pipe: the last ones can be behind the answer by so much.
 const BEHIND: Duration = Duration::from_millis(50);
 
 /// Passes all lines on, and keeps what the gateway says that it did.
 pub(crate) struct GatewayLog {
     next: Arc<dyn LogSink>,
-    /// The function with the gateway; none where there is nothing to read.
-    function: Option<String>,
+    /// The functions with the gateway; none where there is nothing to read.
+    functions: BTreeSet<String>,
     history: Arc<History>,
 }
 
@@ -29,20 +28,20 @@ impl GatewayLog {
         stack: &sam_template::Stack,
         history: Arc<History>,
     ) -> Self {
-        let function = stack
-            .functions
-            .iter()
-            .find(|one| history.keeps() && one.binary == BINARY && tells(one));
+        let all = stack.functions.iter();
+        let functions = all.filter(|one| history.keeps() && tells(one));
         Self {
             next,
-            function: function.map(|one| one.name.clone()),
+            functions: functions.map(|one| one.name.clone()).collect(),
             history,
         }
     }
 
     /// What the gateway did so far, once no more lines come; none where that is not known.
     pub(crate) async fn moves(&self) -> Option<Vec<GatewayMove>> {
-        self.function.as_ref()?;
+        if self.functions.is_empty() {
+            return None;
+        }
         loop {
             let before = self.history.gateway_moves().len();
             tokio::time::sleep(BEHIND).await;
@@ -56,7 +55,7 @@ impl GatewayLog {
 
 impl LogSink for GatewayLog {
     fn line(&self, line: &LogLine<'_>) {
-        if self.function.as_deref() == Some(line.function)
+        if self.functions.contains(line.function)
             && let Some(one) = read(line.text)
         {
             self.history.gateway(one);
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn charges_and_refunds_are_read_from_the_lines_of_the_payment_function_only() {
+    async fn charges_and_refunds_are_read_from_the_lines_of_the_functions_with_the_gateway_only() {
         let log = log("INFO");
         let charged = r#"{"level":"INFO","message":"charged","order_id":"1","charge_key":"charge-1","payment_id":"sim_charge-1"}"#;
         let refunded =

@@ -177,10 +177,10 @@ impl<S: EventStore, G: PaymentGateway> Settlement<'_, S, G> {
         let stream = order.stream();
         match execute::<Order>(self.store, &stream, Start::Load, &command, &cause).await {
             Ok(done) => Ok(refunded(order, refund.payment_id, &cause, &done)),
-            // It is delivered, and keeps the charge that it was confirmed by.
+            // The order keeps the charge that it was confirmed by, if only to give it back itself.
             Err(ExecuteError::Rejected(OrderRejection::OutOfTurn(_))) => {
                 tracing::error!(order_id = %order, payment_id = refund.payment_id.0,
-                    "a second charge of a confirmed order was given back");
+                    "a second charge of an order was given back");
                 let now = self.order(order).await?;
                 Ok(Settled {
                     status: status(&now.state),

@@ -259,20 +259,27 @@ async fn a_decision_against_what_was_settled_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_charge_of_a_confirmed_order_is_given_back_and_the_order_stands() {
+async fn a_second_charge_is_given_back_and_the_first_one_stands_until_it_is_due() {
     let world = World::reserved().await;
     world
         .tell("charge", &Telling::Gateway(paid()))
         .await
         .unwrap();
-    let second = ChargeOutcome::Approved(Some(PaymentId("pi_2".into())));
-    let settled = world
-        .tell("webhook", &Telling::Gateway(second))
-        .await
-        .unwrap();
+    let second = Telling::Gateway(ChargeOutcome::Approved(Some(PaymentId("pi_2".into()))));
+    let settled = world.tell("webhook", &second).await.unwrap();
     assert_eq!(settled.refunded, Some(PaymentId("pi_2".into())));
     assert_eq!(settled.status, "confirmed");
-    assert_eq!(world.count("PaymentRefunded"), 0);
+
+    world.cancel("customer").await;
+    let settled = world.tell("webhook", &second).await.unwrap();
+    assert_eq!(settled.status, "cancelled");
+    assert_eq!(world.count("PaymentRefunded"), 0, "the first is still due");
+    world.refund_cancelled("customer").await;
+    assert_eq!(world.count("PaymentRefunded"), 1);
+    assert_eq!(
+        *world.gateway.0.lock().unwrap(),
+        ["refund-pi_2", "refund-pi_2", "refund-pi_1"]
+    );
 }
 
 fn any_step() -> impl Strategy<Value = Step> {

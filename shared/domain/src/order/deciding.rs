@@ -229,6 +229,9 @@ pub(super) fn decide_refund(
         Order::Rejected { terms, aftermath } | Order::Cancelled { terms, aftermath } => {
             match &aftermath.money {
                 HeldMoney::Refunded(refunded) if refunded == payment => Ok(vec![]),
+                HeldMoney::Charged(other) | HeldMoney::Refunded(other) if other != payment => Err(
+                    OrderRejection::OutOfTurn("another charge than this one is on record"),
+                ),
                 HeldMoney::Uncharged | HeldMoney::Charged(_) | HeldMoney::Refunded(_) => {
                     Ok(vec![OrderEvent::PaymentRefunded(PaymentRefunded {
                         terms: terms.clone(),

@@ -449,6 +449,27 @@ fn a_charge_that_crosses_the_cancellation_is_given_back() {
 }
 
 #[test]
+fn a_second_charge_of_an_order_that_ended_is_given_back_and_the_first_stays_due() {
+    let second = PaymentId("ch_2".into());
+    for state in [
+        given([placed(), reserved(), paid(), cancelled()]),
+        given([placed(), reserved(), paid(), cancelled(), refunded()]),
+    ] {
+        state
+            .when(OrderCommand::RecordPayment(ChargeOutcome::Approved(Some(
+                second.clone(),
+            ))))
+            .then_rejected(OrderRejection::RefundDue(second.clone()));
+        // The stream has the one charge that it was confirmed by.
+        state
+            .when(OrderCommand::RecordRefund(second.clone()))
+            .then_rejected(OrderRejection::OutOfTurn(
+                "another charge than this one is on record",
+            ));
+    }
+}
+
+#[test]
 fn a_free_order_is_confirmed_and_cancelled_without_a_charge() {
     let free = || OrderCommand::RecordPayment(ChargeOutcome::Approved(None));
     let confirmed = OrderEvent::PaymentProcessed(PaymentProcessed {
