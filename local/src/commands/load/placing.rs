@@ -64,7 +64,7 @@ pub(super) struct Placing {
     pub patience: Patience,
     /// Orders that were begun so far.
     pub begun: Arc<AtomicUsize>,
-    /// Once it is set no more are begun.
+    /// Once it is set no more are begun, and what failed is not tried again.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -139,7 +139,8 @@ async fn place(placing: &Placing, order: &OrderLine) -> Placed {
             }
             Err(error) => (0, None, error.to_string()),
         };
-        let try_again = status == 0 || status == 429 || status >= 500;
+        let failed = status == 0 || status == 429 || status >= 500;
+        let try_again = failed && !placing.stop.load(Ordering::Acquire);
         if !try_again || attempt >= placing.patience.attempts {
             return Placed {
                 number: order.number,
