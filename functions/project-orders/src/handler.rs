@@ -85,20 +85,22 @@ mod tests {
 
     /// A handler whose store holds a confirmed order, and the order's stream records.
     async fn a_confirmed_order() -> (Tested, Vec<Value>) {
+        an_order(&[
+            ("OrderPlaced", json!({})),
+            ("InventoryUpdated", json!({"reason": "reserved"})),
+            ("PaymentProcessed", json!({})),
+        ])
+        .await
+    }
+
+    /// A handler whose store holds an order of these events, and the order's stream records.
+    async fn an_order(events: &[(&str, Value)]) -> (Tested, Vec<Value>) {
         let handler = Tested {
             store: InMemoryEventStore::default(),
             tables: InMemoryOrderTables::default(),
         };
         let mut records = Vec::new();
-        for (version, event_type, more) in [
-            (1, "OrderPlaced", json!({})),
-            (
-                2,
-                "InventoryUpdated",
-                json!({"reason": "reserved", "changes": []}),
-            ),
-            (3, "PaymentProcessed", json!({})),
-        ] {
+        for ((event_type, more), version) in events.iter().zip(1..) {
             let mut data = json!({"orderId": "1", "userId": "u", "totalAmount": 1});
             for (name, value) in more.as_object().unwrap() {
                 data[name] = value.clone();
@@ -174,6 +176,36 @@ mod tests {
                 assert_eq!(answer["batchItemFailures"], json!([]));
             }
             assert_eq!(handler.tables.blue.rows(), expected, "{order:?}");
+            assert!(handler.tables.blue.open().is_empty(), "{order:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_order_is_open_until_nothing_is_left_to_do_about_it() {
+        let moved = |reason: &str, quantity: i64| {
+            let changes = json!([{"sku": "tea", "quantity": quantity}]);
+            let data = json!({"reason": reason, "changes": changes});
+            ("InventoryUpdated", data)
+        };
+        let history = [
+            ("OrderPlaced", json!({})),
+            moved("reserved", -1),
+            ("PaymentProcessed", json!({"paymentId": "ch_1"})),
+            ("OrderCancelled", json!({"reason": "requested"})),
+            moved("released", 1),
+            ("PaymentRefunded", json!({"paymentId": "ch_1"})),
+        ];
+        let open = [1, 1, 0, 1, 1, 0];
+        for count in 1..=history.len() {
+            let (handler, records) = an_order(&history[..count]).await;
+            for record in &records {
+                deliver(&handler, std::slice::from_ref(record)).await;
+            }
+            let found = handler.tables.blue.open().len();
+            assert_eq!(found, open[count - 1], "after {count} events");
+            let (together, records) = an_order(&history[..count]).await;
+            deliver(&together, &records).await;
+            assert_eq!(together.tables.blue.open(), handler.tables.blue.open());
         }
     }
 

@@ -1,6 +1,10 @@
-//! The read model of orders in a table: rows by `orderId`, and a keys-only index by user.
+//! The read model of orders in a table: rows by `orderId`, a keys-only index by user, and an index
+//! of the orders about which something is left to do.
 
 mod emptying;
+mod open_orders;
+
+pub use open_orders::{OPEN, OpenOrder, PARTS, Standing};
 
 use crate::dynamodb_event_store::describe;
 use crate::dynamodb_item::{self, Item};
@@ -13,6 +17,7 @@ use aws_sdk_dynamodb::types::{
 use domain::ids::{OrderId, UserId};
 use domain::order_summary::{OrderSummary, SummaryChange};
 use event_sourcing::retry::{Retry, Retryable};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -112,12 +117,20 @@ impl DynamoDbOrderSummaries {
     ///
     /// # Errors
     /// [`SummaryError`].
-    pub async fn put_if_newer(&self, row: &OrderSummary) -> Result<Written, SummaryError> {
+    pub async fn put_if_newer(
+        &self,
+        row: &OrderSummary,
+        standing: Standing,
+    ) -> Result<Written, SummaryError> {
+        let mut item = to_item(row)?;
+        if standing == Standing::Open {
+            item.extend(open_orders::attributes(&row.order_id, Timestamp::now()));
+        }
         let sent = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(to_item(row)?))
+            .set_item(Some(item))
             .condition_expression("attribute_not_exists(orderId) OR #version < :version")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":version", AttributeValue::N(row.version.to_string()))
@@ -144,6 +157,7 @@ impl DynamoDbOrderSummaries {
         order: &OrderId,
         from: u64,
         changes: &[SummaryChange],
+        standing: Standing,
     ) -> Result<Written, SummaryError> {
         let Some(last) = changes.last() else {
             return Ok(Written::Done);
@@ -190,6 +204,15 @@ impl DynamoDbOrderSummaries {
             request = request
                 .expression_attribute_names("#refunded", "refunded")
                 .expression_attribute_values(":true", AttributeValue::Bool(true));
+        }
+        match standing {
+            Standing::Open => {
+                set.push_str(open_orders::STAY);
+                for (name, value) in open_orders::attributes(order, Timestamp::now()) {
+                    request = request.expression_attribute_values(format!(":{name}"), value);
+                }
+            }
+            Standing::Settled => set.push_str(open_orders::LEAVE),
         }
         match request.update_expression(set).send().await {
             Ok(_) => Ok(Written::Done),

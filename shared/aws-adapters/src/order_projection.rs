@@ -1,20 +1,23 @@
 //! Folding stored events into rows of orders: one conditional write per order and batch, nothing
-//! read. A row that is behind, because an event came out of turn, is folded anew from the store.
+//! read. A row that is behind, because an event came out of turn, is folded anew from the store; so
+//! is that of an order that ends undelivered, since its last event alone does not tell whether
+//! something is left to do about it.
 //!
 //! `project-orders` does it with what the stream delivers, `rebuild-orders` with what the feed
 //! does; so a row does not tell which of them wrote it.
 
-use crate::dynamodb_order_summaries::{DynamoDbOrderSummaries, SummaryError, Written};
+use crate::dynamodb_order_summaries::{DynamoDbOrderSummaries, Standing, SummaryError, Written};
 use domain::ids::OrderId;
-use domain::order::OrderEvent;
+use domain::order::{Order, OrderEvent};
 use domain::order_summary::{OrderSummary, SummaryChange};
+use event_sourcing::decider::Decider as _;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{decode, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Writes rows of orders, each write conditional on the version that is there.
 pub trait OrderSummaries: Send + Sync {
@@ -25,6 +28,7 @@ pub trait OrderSummaries: Send + Sync {
     fn put_if_newer(
         &self,
         row: &OrderSummary,
+        standing: Standing,
     ) -> impl Future<Output = Result<Written, SummaryError>> + Send;
 
     /// Adds changes to the row at version `from` without reading it.
@@ -36,6 +40,7 @@ pub trait OrderSummaries: Send + Sync {
         order: &OrderId,
         from: u64,
         changes: &[SummaryChange],
+        standing: Standing,
     ) -> impl Future<Output = Result<Written, SummaryError>> + Send;
 }
 
@@ -63,10 +68,11 @@ pub async fn project(
         return fold_anew(store, rows, stream).await;
     }
     let decoded = read(events)?;
-    let written = if first == 1 {
-        put(rows, fold(events, &decoded).as_ref()).await?
-    } else {
-        advance(rows, first - 1, events, &decoded).await?
+    let settled = decoded.last().and_then(Order::is_settled_after);
+    let written = match settled {
+        _ if first == 1 => put(rows, events, &decoded).await?,
+        Some(settled) => advance(rows, first - 1, events, &decoded, Standing::of(settled)).await?,
+        None => return fold_anew(store, rows, stream).await,
     };
     match written {
         Written::Done => Ok(()),
@@ -89,18 +95,23 @@ async fn fold_anew(
         .map_err(|error| Failure::from_error(&error))?;
     let events = read(&history)?;
     // A row that is newer by now is as good.
-    put(rows, fold(&history, &events).as_ref())
-        .await
-        .map(|_| ())
+    put(rows, &history, &events).await.map(|_| ())
 }
 
-async fn put(rows: &impl OrderSummaries, row: Option<&OrderSummary>) -> Result<Written, Failure> {
-    let Some(row) = row else {
+/// Writes the row that a whole history amounts to.
+async fn put(
+    rows: &impl OrderSummaries,
+    history: &[Envelope],
+    events: &[OrderEvent],
+) -> Result<Written, Failure> {
+    let Some(row) = fold(history, events) else {
         return Err(Failure::Permanent(
             "the stream does not begin with OrderPlaced".into(),
         ));
     };
-    retrying(|| rows.put_if_newer(row))
+    let times = history.iter().map(Envelope::at);
+    let standing = Standing::of(Order::fold(events.iter().zip(times)).is_settled());
+    retrying(|| rows.put_if_newer(&row, standing))
         .await
         .map_err(|error| Failure::from_error(&error))
 }
@@ -110,6 +121,7 @@ async fn advance(
     from: u64,
     envelopes: &[Envelope],
     events: &[OrderEvent],
+    standing: Standing,
 ) -> Result<Written, Failure> {
     let Some(order) = events.first().map(order_of) else {
         return Ok(Written::Done);
@@ -120,7 +132,7 @@ async fn advance(
         .zip(from + 1..)
         .map(|((envelope, event), version)| SummaryChange::of(event, version, &envelope.timestamp))
         .collect();
-    retrying(|| rows.advance(order, from, &changes))
+    retrying(|| rows.advance(order, from, &changes, standing))
         .await
         .map_err(|error| Failure::from_error(&error))
 }
@@ -151,8 +163,12 @@ fn order_of(event: &OrderEvent) -> &OrderId {
 }
 
 impl OrderSummaries for DynamoDbOrderSummaries {
-    async fn put_if_newer(&self, row: &OrderSummary) -> Result<Written, SummaryError> {
-        Self::put_if_newer(self, row).await
+    async fn put_if_newer(
+        &self,
+        row: &OrderSummary,
+        standing: Standing,
+    ) -> Result<Written, SummaryError> {
+        Self::put_if_newer(self, row, standing).await
     }
 
     async fn advance(
@@ -160,45 +176,70 @@ impl OrderSummaries for DynamoDbOrderSummaries {
         order: &OrderId,
         from: u64,
         changes: &[SummaryChange],
+        standing: Standing,
     ) -> Result<Written, SummaryError> {
-        Self::advance(self, order, from, changes).await
+        Self::advance(self, order, from, changes, standing).await
     }
 }
 
 /// Rows in memory, for tests and the simulation.
 #[derive(Debug, Default)]
 pub struct InMemoryOrderSummaries {
-    rows: Mutex<BTreeMap<OrderId, OrderSummary>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    rows: BTreeMap<OrderId, OrderSummary>,
+    open: BTreeSet<OrderId>,
+}
+
+impl Kept {
+    fn stands(&mut self, order: &OrderId, standing: Standing) {
+        match standing {
+            Standing::Open => self.open.insert(order.clone()),
+            Standing::Settled => self.open.remove(order),
+        };
+    }
 }
 
 impl InMemoryOrderSummaries {
     /// A copy of all rows.
     #[must_use]
     pub fn rows(&self) -> BTreeMap<OrderId, OrderSummary> {
-        self.rows
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.kept().rows.clone()
+    }
+
+    /// The orders about which something is left to do.
+    #[must_use]
+    pub fn open(&self) -> BTreeSet<OrderId> {
+        self.kept().open.clone()
     }
 
     /// Takes all rows away.
     pub fn clear(&self) {
-        self.rows
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        *self.kept() = Kept::default();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl OrderSummaries for InMemoryOrderSummaries {
-    async fn put_if_newer(&self, row: &OrderSummary) -> Result<Written, SummaryError> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        match rows.get(&row.order_id) {
+    async fn put_if_newer(
+        &self,
+        row: &OrderSummary,
+        standing: Standing,
+    ) -> Result<Written, SummaryError> {
+        let mut kept = self.kept();
+        match kept.rows.get(&row.order_id) {
             Some(stored) if stored.version >= row.version => Ok(Written::At {
                 version: Some(stored.version),
             }),
             _ => {
-                rows.insert(row.order_id.clone(), row.clone());
+                kept.rows.insert(row.order_id.clone(), row.clone());
+                kept.stands(&row.order_id, standing);
                 Ok(Written::Done)
             }
         }
@@ -209,13 +250,15 @@ impl OrderSummaries for InMemoryOrderSummaries {
         order: &OrderId,
         from: u64,
         changes: &[SummaryChange],
+        standing: Standing,
     ) -> Result<Written, SummaryError> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        match rows.get_mut(order) {
+        let mut kept = self.kept();
+        match kept.rows.get_mut(order) {
             Some(row) if row.version == from => {
                 for change in changes {
                     row.apply(change.clone());
                 }
+                kept.stands(order, standing);
                 Ok(Written::Done)
             }
             row => Ok(Written::At {

@@ -7,6 +7,7 @@ mod deciding;
 mod events;
 mod evolving;
 mod placing;
+mod sweeping;
 
 pub use events::{
     CancelReason, Contact, InventoryRejected, InventoryUpdated, OrderCancelled, OrderEvent,
@@ -15,6 +16,7 @@ pub use events::{
 pub use placing::{
     InvalidField, MAX_LINES, MAX_QUANTITY, MAX_SKUS, MAX_UNIT_PRICE, OrderRequest, check_price,
 };
+pub use sweeping::{Patience, Sweep};
 
 use crate::inventory::{self, Shortage, StockChange, StockReason};
 use crate::payment::{ChargeOutcome, PaymentId};
@@ -321,5 +323,7 @@ impl Decider for Order {
     }
 }
 
+#[cfg(test)]
+mod sweeping_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ports::InMemoryBoard;
+use aws_adapters::dynamodb_order_summaries::Standing;
 use aws_adapters::order_projection::{InMemoryOrderSummaries, OrderSummaries, project};
 use aws_adapters::order_tables::Remembered;
 use domain::ids::OrderId;
@@ -126,7 +127,7 @@ async fn a_wrong_row() -> (Shop, BTreeMap<OrderId, OrderSummary>) {
     let mut wrong = right.values().next().unwrap().clone();
     blue.clear();
     wrong.status = OrderStatus::Expired;
-    blue.put_if_newer(&wrong).await.unwrap();
+    blue.put_if_newer(&wrong, Standing::Settled).await.unwrap();
     (shop, right)
 }
 

@@ -176,6 +176,8 @@ pub(super) fn decide_cancel(
         Order::Absent => Err(OrderRejection::Unknown),
         Order::Placed(placed) => cancelled(&placed.terms),
         Order::Reserved { terms, .. } => cancelled(terms),
+        // Paid after all, at the last moment.
+        Order::Confirmed { .. } if reason == CancelReason::Expired => Ok(vec![]),
         Order::Confirmed {
             terms,
             at: confirmed_at,

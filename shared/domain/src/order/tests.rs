@@ -5,13 +5,13 @@ use crate::money::{Amount, Currency};
 use event_sourcing::decider::Event as _;
 use proptest::prelude::*;
 
-const GRACE: SignedDuration = SignedDuration::from_secs(600);
+pub(super) const GRACE: SignedDuration = SignedDuration::from_secs(600);
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         order_id: OrderId::parse("67890").unwrap(),
         user_id: UserId::parse("abc123").unwrap(),
@@ -33,14 +33,14 @@ fn an_order() -> OrderPlaced {
     }
 }
 
-fn changes(quantity: i64) -> Vec<StockChange> {
+pub(super) fn changes(quantity: i64) -> Vec<StockChange> {
     vec![StockChange {
         sku: Sku::parse("tea").unwrap(),
         quantity,
     }]
 }
 
-fn charge() -> PaymentId {
+pub(super) fn charge() -> PaymentId {
     PaymentId("ch_1".into())
 }
 
@@ -51,11 +51,11 @@ fn shortages() -> Vec<Shortage> {
     }]
 }
 
-fn placed() -> OrderEvent {
+pub(super) fn placed() -> OrderEvent {
     OrderEvent::Placed(an_order())
 }
 
-fn reserved() -> OrderEvent {
+pub(super) fn reserved() -> OrderEvent {
     OrderEvent::InventoryUpdated(InventoryUpdated {
         terms: terms(),
         reason: StockReason::Reserved,
@@ -63,7 +63,7 @@ fn reserved() -> OrderEvent {
     })
 }
 
-fn released() -> OrderEvent {
+pub(super) fn released() -> OrderEvent {
     OrderEvent::InventoryUpdated(InventoryUpdated {
         terms: terms(),
         reason: StockReason::Released,
@@ -71,14 +71,14 @@ fn released() -> OrderEvent {
     })
 }
 
-fn out_of_stock() -> OrderEvent {
+pub(super) fn out_of_stock() -> OrderEvent {
     OrderEvent::InventoryRejected(InventoryRejected {
         terms: terms(),
         shortages: shortages(),
     })
 }
 
-fn paid() -> OrderEvent {
+pub(super) fn paid() -> OrderEvent {
     OrderEvent::PaymentProcessed(PaymentProcessed {
         terms: terms(),
         payment_id: Some(charge()),
@@ -86,7 +86,7 @@ fn paid() -> OrderEvent {
     })
 }
 
-fn declined() -> OrderEvent {
+pub(super) fn declined() -> OrderEvent {
     OrderEvent::PaymentFailed(PaymentFailed {
         terms: terms(),
         reason: "card_declined".into(),
@@ -94,14 +94,14 @@ fn declined() -> OrderEvent {
     })
 }
 
-fn refunded() -> OrderEvent {
+pub(super) fn refunded() -> OrderEvent {
     OrderEvent::PaymentRefunded(PaymentRefunded {
         terms: terms(),
         payment_id: charge(),
     })
 }
 
-fn cancelled() -> OrderEvent {
+pub(super) fn cancelled() -> OrderEvent {
     OrderEvent::Cancelled(OrderCancelled {
         terms: terms(),
         reason: CancelReason::Requested,
@@ -112,19 +112,27 @@ fn place() -> OrderCommand {
     OrderCommand::Place(an_order())
 }
 
-fn approve() -> OrderCommand {
+pub(super) fn approve() -> OrderCommand {
     OrderCommand::RecordPayment(ChargeOutcome::Approved(Some(charge())))
 }
 
-fn decline() -> OrderCommand {
+pub(super) fn decline() -> OrderCommand {
     OrderCommand::RecordPayment(ChargeOutcome::Declined("card_declined".into()))
 }
 
-fn cancel_at(second: i64) -> OrderCommand {
+pub(super) fn cancel_at(second: i64) -> OrderCommand {
     OrderCommand::Cancel {
         reason: CancelReason::Requested,
         at: at(second),
         grace: GRACE,
+    }
+}
+
+pub(super) fn expire() -> OrderCommand {
+    OrderCommand::Cancel {
+        reason: CancelReason::Expired,
+        at: at(0),
+        grace: SignedDuration::ZERO,
     }
 }
 
@@ -574,7 +582,7 @@ fn nothing_is_decided_of_an_order_without_a_reservation() {
 
 // Properties.
 
-fn any_command() -> impl Strategy<Value = OrderCommand> {
+pub(super) fn any_command() -> impl Strategy<Value = OrderCommand> {
     prop_oneof![
         Just(place()),
         Just(OrderCommand::Reserve),
@@ -585,13 +593,14 @@ fn any_command() -> impl Strategy<Value = OrderCommand> {
         Just(resolve_as_paid(&charge())),
         Just(resolve_as_failed()),
         (0_i64..1300).prop_map(cancel_at),
+        Just(expire()),
         Just(OrderCommand::Release),
         Just(refund()),
     ]
 }
 
 /// Runs commands as `execute` does and gives the history with the stock moves of each event.
-fn run(commands: &[OrderCommand]) -> Vec<(OrderEvent, Vec<StockMove>)> {
+pub(super) fn run(commands: &[OrderCommand]) -> Vec<(OrderEvent, Vec<StockMove>)> {
     let mut history: Vec<(OrderEvent, Vec<StockMove>)> = Vec::new();
     for command in commands {
         let state = fold(&history);
