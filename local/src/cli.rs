@@ -90,6 +90,12 @@ pub enum Command {
     /// (they are live), dropped (the old ones are gone). An interrupted rebuild does no harm; the
     /// next one begins anew. Exits with 1 if a stream cannot be folded.
     Rebuild(RebuildArgs),
+    /// Hold what was stored against what was published, and publish what is missing
+    ///
+    /// Over a period, which ends some minutes ago at the latest, since later events may still be
+    /// on their way. Exits with 1 if something is missing and was not published, or was published
+    /// and is not stored.
+    Reconcile(ReconcileArgs),
     /// Scaffold a consumer or an aggregate, with its tests, and wire it in
     ///
     /// The workspace passes its checks after as it did before: .ci/run, `cargo test-all`.
@@ -244,6 +250,26 @@ pub struct RebuildArgs {
     #[arg(value_parser = ["orders"])]
     pub projection: String,
     /// Of which system
+    #[command(flatten)]
+    pub system: SystemArgs,
+}
+
+/// What to reconcile.
+#[derive(Debug, Clone, Args)]
+pub struct ReconcileArgs {
+    /// Beginning of the period, such as 2025-01-01T00:00:00Z [default: 25 hours before its end]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<jiff::Timestamp>,
+    /// Its end [default: as late as can be]
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<jiff::Timestamp>,
+    /// Tell what is missing, and publish nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// In which system
     #[command(flatten)]
     pub system: SystemArgs,
 }

@@ -29,6 +29,7 @@ mod http_api;
 pub mod http_client;
 mod journal;
 mod lambda_api;
+mod log_groups;
 mod log_tail;
 mod mappings;
 pub mod open_files;

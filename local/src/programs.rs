@@ -131,4 +131,6 @@ functions! {
     "project-orders" => project_orders::run,
     "query-orders" => query_orders::run,
     "rebuild-orders" => rebuild_orders::run,
+    "sweep-orders" => sweep_orders::run,
+    "reconcile-events" => reconcile_events::run,
 }

@@ -66,6 +66,11 @@ async fn every_sample_event_passes_through_its_function() {
         ("process-payment-order-cancelled", Value::Null),
         ("publish-events", taken),
         ("rebuild-orders", json!({"live": "blue", "done": false})),
+        ("sweep-orders", json!({"dryRun": true, "done": true})),
+        (
+            "reconcile-events",
+            json!({"missing": 0, "unstored": 0, "done": true}),
+        ),
     ] {
         if name == "CONFIRMED" {
             system.order_at("67890", "confirmed").await;

@@ -1,5 +1,6 @@
 //! The outbox relay: what was stored is published, in the order of each stream.
 
+use aws_adapters::publications::leave_marker;
 use aws_adapters::stream_record::{BatchAnswer, stored_events};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
@@ -36,14 +37,7 @@ impl<P: EventPublisher> Handler<P> {
         let mut failed_streams = HashSet::new();
         for ((event, sequence_number), result) in events.iter().zip(sequence_numbers).zip(results) {
             match result {
-                Ok(()) => tracing::info!(
-                    event_id = event.event_id,
-                    event_type = event.event_type,
-                    stream_id = event.stream_id,
-                    version = event.version,
-                    correlation_id = event.correlation_id,
-                    "published"
-                ),
+                Ok(()) => leave_marker(event),
                 Err(error) => {
                     tracing::error!(
                         event_id = event.event_id,

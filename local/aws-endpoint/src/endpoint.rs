@@ -18,6 +18,7 @@ use crate::endpoint_error::EndpointError;
 use crate::events::{EventSink, Events};
 use crate::faults::Faults;
 use crate::functions::{FunctionCalls, Functions};
+use crate::logs::Logs;
 use crate::mail::{Mail, SentEmail};
 use crate::meter::{Meter, MeterSnapshot, Usage};
 use crate::parameters::Parameters;
@@ -112,6 +113,7 @@ impl Endpoint {
             events: Events::new(region, account),
             functions: Functions::default(),
             parameters: Parameters::open(durable.then_some(&directory), region, account)?,
+            logs: Logs::open(&directory)?,
             mail: Mail::default(),
             meter: Meter::default(),
             faults: options.faults,
@@ -192,6 +194,16 @@ impl Endpoint {
     /// without `WithDecryption`, its value is not the plain one.
     pub fn set_secure_parameter(&self, name: &str, value: &str) {
         self.services.parameters.set(name, value, true);
+    }
+
+    /// Creates a log group, unless there is one.
+    pub fn create_log_group(&self, name: &str) {
+        self.services.logs.create_group(name);
+    }
+
+    /// Adds a line to a log group, written at a time in milliseconds since the Unix epoch.
+    pub fn put_log_line(&self, group: &str, stream: &str, at_millis: i64, message: &str) {
+        self.services.logs.put(group, stream, at_millis, message);
     }
 
     /// Says who takes what is put on the buses. Until then `PutEvents` fails.

@@ -1,6 +1,6 @@
 //! One HTTP endpoint on loopback that speaks AWS's JSON protocols to the real
 //! SDKs and the CLI: `DynamoDB` with streams, SQS, `EventBridge` `PutEvents`,
-//! SSM parameters, `SESv2` mail, Lambda's `Invoke`, STS `GetCallerIdentity`.
+//! SSM parameters, `CloudWatch` Logs `FilterLogEvents`, `SESv2` mail, Lambda's `Invoke`, STS `GetCallerIdentity`.
 //!
 //! What holds on AWS holds here: limits, capacity units, cancellation reasons,
 //! conflicts of transactions, sizes of events. `awsim-dynamodb` and
@@ -16,7 +16,8 @@
 //!
 //! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
 //! `changes.jsonl` (the change log with checkpoints), `queues.json`,
-//! `parameters.json` (those that were put), `lock`.
+//! `parameters.json` (those that were put), `logs.jsonl` (the lines of log
+//! groups), `lock`.
 
 mod api_error;
 mod clock;
@@ -27,6 +28,7 @@ mod events;
 mod faults;
 mod files;
 mod functions;
+mod logs;
 mod mail;
 mod meter;
 mod parameters;

@@ -220,6 +220,7 @@ impl Call {
                 "AmazonSQS" => "sqs",
                 "AWSEvents" => "events",
                 "AmazonSSM" => "ssm",
+                "Logs_20140328" => "logs",
                 _ => return Err(unknown_service(target)),
             };
             return Ok(Self {
@@ -292,8 +293,8 @@ fn unknown_service(what: &str) -> ApiError {
         "UnknownOperationException",
         format!(
             "the local AWS endpoint does not serve {what}; it serves DynamoDB, DynamoDB Streams, \
-             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), SESv2 SendEmail, \
-             Lambda Invoke and STS GetCallerIdentity"
+             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), CloudWatch Logs \
+             FilterLogEvents, SESv2 SendEmail, Lambda Invoke and STS GetCallerIdentity"
         ),
     )
 }
@@ -313,7 +314,7 @@ fn throttled(service: &str) -> ApiError {
 
 fn content_type(service: &str) -> &'static str {
     match service {
-        "events" | "ssm" => "application/x-amz-json-1.1",
+        "events" | "logs" | "ssm" => "application/x-amz-json-1.1",
         "ses" | "lambda" => "application/json",
         "sts" => "text/xml",
         _ => "application/x-amz-json-1.0",

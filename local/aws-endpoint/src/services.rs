@@ -9,6 +9,7 @@ use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::faults::Faults;
 use crate::functions::Functions;
+use crate::logs::Logs;
 use crate::mail::Mail;
 use crate::meter::{Meter, Usage};
 use crate::parameters::Parameters;
@@ -22,6 +23,7 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) functions: Functions,
     pub(crate) parameters: Parameters,
+    pub(crate) logs: Logs,
     pub(crate) mail: Mail,
     pub(crate) meter: Meter,
     pub(crate) faults: Option<Arc<dyn Faults>>,
@@ -47,6 +49,7 @@ impl Services {
                     .await
             }
             "ssm" => self.parameters.call(operation, &request),
+            "logs" => self.logs.call(operation, &request),
             "ses" => self.mail.call(operation, request),
             "sts" if operation == "GetCallerIdentity" => Ok(json!(caller_identity(&self.account))),
             _ => Err(ApiError::unknown_operation(service, operation)),

@@ -51,6 +51,8 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     /// `LoggingConfig.ApplicationLogLevel`, which Lambda tells the function.
     pub log_level: Option<String>,
+    /// `LoggingConfig.LogGroup`: where its lines go, unless to the group that Lambda makes.
+    pub log_group: Option<String>,
     /// At most this many invocations at a time; `None` is the account's limit.
     pub reserved_concurrency: Option<u32>,
     /// Retries after a failed asynchronous invocation, 0 to 2; 2 if the template does not say.
@@ -113,6 +115,7 @@ pub(crate) fn read(
         return Err(properties.invalid("Layers", problem));
     }
     let code_uri = properties.required_text("CodeUri")?;
+    let (log_level, log_group) = logging(properties)?;
     let mut function = Function {
         logical_id: declaration.logical_id.clone(),
         name: resolver.physical_name(declaration)?,
@@ -129,7 +132,8 @@ pub(crate) fn read(
             .unsigned("MemorySize", (128, 10_240))?
             .unwrap_or(128),
         environment: environment(properties)?,
-        log_level: log_level(properties)?,
+        log_level,
+        log_group,
         reserved_concurrency: properties
             .unsigned("ReservedConcurrentExecutions", (0, 1_000_000))?,
         async_retries: 2,
@@ -210,15 +214,18 @@ fn environment(properties: &mut Properties<'_>) -> Result<BTreeMap<String, Strin
     Ok(environment)
 }
 
-/// `LoggingConfig`: where lines go and in which form has no local effect.
-fn log_level(properties: &mut Properties<'_>) -> Result<Option<String>, TemplateError> {
+/// `LoggingConfig`: its level and its group; the form of lines has no local effect.
+fn logging(
+    properties: &mut Properties<'_>,
+) -> Result<(Option<String>, Option<String>), TemplateError> {
     let Some(mut config) = properties.map("LoggingConfig")? else {
-        return Ok(None);
+        return Ok((None, None));
     };
-    config.without_local_effect(&["LogFormat", "LogGroup", "SystemLogLevel"]);
+    config.without_local_effect(&["LogFormat", "SystemLogLevel"]);
     let level = config.text("ApplicationLogLevel")?;
+    let group = config.text("LogGroup")?;
     config.finish()?;
-    Ok(level)
+    Ok((level, group))
 }
 
 /// `DeadLetterQueue: {Type: SQS, TargetArn}`.

@@ -8,15 +8,18 @@ pub mod invoke;
 pub mod load;
 pub mod new;
 pub mod rebuild;
+pub mod reconcile;
 pub mod restock;
 mod running;
 mod state;
+mod step_by_step;
 mod system;
 mod text_file;
 pub mod up;
 mod used;
 pub mod verify;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -50,6 +53,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Invoke(args) => invoke::run(&stack, &args).await,
         Command::Verify(args) => verify::run(&stack, &args).await,
         Command::Rebuild(args) => rebuild::run(&stack, &args).await,
+        Command::Reconcile(args) => reconcile::run(&stack, &args).await,
         Command::New(what) => new::run(&stack, &what),
     }
 }
@@ -111,4 +115,10 @@ async fn shut_down(stack: Stack, interruption: &mut Interruption) -> Result<Ende
 /// The exit code of a command that was interrupted.
 fn interrupted() -> ExitCode {
     ExitCode::from(INTERRUPTED)
+}
+
+/// Prints a line.
+fn say(line: &str) {
+    // Whoever closed the pipe does not want to read on.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

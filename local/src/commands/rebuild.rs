@@ -1,26 +1,19 @@
 //! `rebuild`: the rows of a projection, folded anew beside the live ones while everything runs.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use aws_adapters::function_calls::{CallError, Called};
 use serde_json::{Value, json};
 
-use super::interrupted;
 use super::interruption::Interruption;
+use super::step_by_step::until_done;
 use super::system::{Needs, System};
+use super::{interrupted, say};
 use crate::cli::{RebuildArgs, StackArgs};
 use crate::error::LocalError;
-use crate::terminal::printable;
 
 /// So long one call works; then there is progress to tell.
 const SECONDS_A_CALL: u64 = 2;
-/// A call that something stood in the way of is made again so often: another one may be at work.
-const TRIES: u32 = 90;
-/// Wait before it is made again.
-const WAIT: Duration = Duration::from_secs(1);
-
 /// Rebuilds, and prints how far it got.
 ///
 /// # Errors
@@ -41,52 +34,25 @@ pub async fn run(shared: &StackArgs, args: &RebuildArgs) -> Result<ExitCode, Loc
 
 async fn rebuild(system: &System, projection: &str) -> Result<ExitCode, LocalError> {
     let began = Instant::now();
-    let function = system.function(&format!("rebuild-{projection}"))?;
-    let calls = system.calls();
-    let mut call = json!({"projection": projection, "seconds": SECONDS_A_CALL});
-    let (mut told, mut tries) = (String::new(), 0);
-    loop {
-        let called = calls.call(function, &call).await;
-        if may_go_again(&called) && tries < TRIES {
-            tries += 1;
-            tokio::time::sleep(WAIT).await;
-            continue;
-        }
-        let answer = match called? {
-            Called::Answer(answer) => answer,
-            Called::Failed {
-                error_type,
-                message,
-            } => {
-                say(&format!("{error_type}: {}", printable(&message)));
-                return Ok(ExitCode::FAILURE);
-            }
-        };
-        tries = 0;
-        let line = progress(&answer);
+    let function = format!("rebuild-{projection}");
+    let call = json!({"projection": projection, "seconds": SECONDS_A_CALL});
+    let mut told = String::new();
+    let tell = |answer: &Value| {
+        let line = progress(answer);
         if line != told {
             say(&line);
             told = line;
         }
-        if answer["done"] == json!(true) {
-            say(&end(projection, &answer, began.elapsed()));
-            return Ok(if answer["skipped"] == json!(0) {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
-        call["position"] = answer["position"].clone();
-    }
-}
-
-/// Whether the same call can succeed in a moment: another one may be at work.
-fn may_go_again(called: &Result<Called, CallError>) -> bool {
-    match called {
-        Ok(Called::Failed { error_type, .. }) => error_type == "Transient",
-        Err(CallError::Throttled { .. }) => true,
-        _ => false,
-    }
+    };
+    let Some(answer) = until_done(system, &function, call, tell).await? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    say(&end(projection, &answer, began.elapsed()));
+    Ok(if answer["skipped"] == json!(0) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn progress(answer: &Value) -> String {
@@ -115,11 +81,6 @@ fn end(projection: &str, answer: &Value, took: Duration) -> String {
         }
     }
     text
-}
-
-fn say(line: &str) {
-    // Whoever closed the pipe does not want to read on.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 #[cfg(test)]

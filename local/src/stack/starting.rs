@@ -28,6 +28,7 @@ use crate::history::History;
 use crate::http_api::HttpApiServer;
 use crate::journal::FileJournal;
 use crate::lambda_api::{LambdaApi, LambdaApiServer};
+use crate::log_groups::LogGroups;
 use crate::log_tail::LogTail;
 use crate::mappings::{MappingContext, Mappings};
 use crate::programs;
@@ -63,6 +64,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     create_resources(&endpoint, &stack).await?;
 
     let logs = Arc::clone(&options.logs);
+    let logs = Arc::new(LogGroups::new(logs, &endpoint, &stack));
     let gateway_log = Arc::new(GatewayLog::new(logs, &stack, Arc::clone(&history)));
     let log_tail = Arc::new(LogTail::new(Arc::clone(&gateway_log) as _));
     let host = start_host(&options, Arc::clone(&log_tail) as _, &stack, &endpoint).await?;

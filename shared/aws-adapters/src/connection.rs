@@ -168,6 +168,13 @@ impl Connection {
         aws_sdk_dynamodbstreams::Client::new(&self.sdk)
     }
 
+    /// A client for log groups.
+    #[cfg(feature = "logs")]
+    #[must_use]
+    pub fn cloudwatchlogs(&self) -> aws_sdk_cloudwatchlogs::Client {
+        aws_sdk_cloudwatchlogs::Client::new(&self.sdk)
+    }
+
     /// A client for the bus.
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {

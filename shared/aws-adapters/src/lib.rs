@@ -3,10 +3,14 @@
 //! Reading order: [`connection`] (how clients reach AWS), [`dynamodb_item`] (events as items),
 //! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
 //! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
-//! [`eventbridge_publisher`], [`stream_record`], [`table_items`], [`http_api`] (requests, answers and problems),
-//! [`telemetry`], [`metrics`], [`lambda`] (the glue to the runtime); with their features
-//! `function_calls`, `ses_mailer` and `parameter_store`.
+//! [`eventbridge_publisher`], [`publications`] (the markers that it leaves),
+//! [`dynamodb_stored_events`] (the events of a period), [`stream_record`], [`table_items`],
+//! [`http_api`] (requests, answers and problems), [`telemetry`], [`metrics`], [`lambda`] (the glue
+//! to the runtime); with their features `cloudwatch_markers`, `function_calls`, `ses_mailer` and
+//! `parameter_store`.
 
+#[cfg(feature = "logs")]
+pub mod cloudwatch_markers;
 pub mod connection;
 pub mod dynamodb_event_store;
 #[cfg(feature = "feed")]
@@ -15,6 +19,7 @@ pub mod dynamodb_item;
 pub mod dynamodb_order_summaries;
 pub mod dynamodb_snapshots;
 pub mod dynamodb_stock;
+pub mod dynamodb_stored_events;
 pub mod environment;
 pub mod eventbridge_publisher;
 #[cfg(feature = "invoke")]
@@ -26,6 +31,7 @@ pub mod order_projection;
 pub mod order_tables;
 #[cfg(feature = "ssm")]
 pub mod parameter_store;
+pub mod publications;
 #[cfg(feature = "ses")]
 pub mod ses_mailer;
 pub mod stream_record;

@@ -5,7 +5,8 @@
 //! and how it fails), [`upcaster`] (reading events of every version), [`execute`] (the one command
 //! loop: load → fold → decide → append), [`publisher`] (the port to a bus), [`cloud_events`] (the
 //! same event as a `CloudEvent`), [`clock`], [`ids`], [`retry`] (what to do with a failure),
-//! [`failure`] (how a handler fails), [`dead_letter`] (what becomes of it then), [`in_memory`] (adapters for tests and simulation),
+//! [`failure`] (how a handler fails), [`dead_letter`] (what becomes of it then), [`reconciling`] (proving
+//! that what was stored was published), [`in_memory`] (adapters for tests and simulation),
 //! [`contract`] (the tests that every store passes; feature `contract`).
 //!
 //! Without the default feature `runtime` there is only what decides, and no async runtime.
@@ -27,6 +28,7 @@ pub mod in_memory;
 #[cfg(any(test, feature = "contract"))]
 mod jar;
 pub mod publisher;
+pub mod reconciling;
 pub mod retry;
 #[cfg(feature = "runtime")]
 pub mod snapshot;

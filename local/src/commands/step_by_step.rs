@@ -1,0 +1,66 @@
+//! Functions that work for a while and answer how far they got: they are called again, from there,
+//! until they are done.
+
+use std::time::Duration;
+
+use aws_adapters::function_calls::{CallError, Called};
+use serde_json::{Value, json};
+
+use super::say;
+use super::system::System;
+use crate::error::LocalError;
+use crate::terminal::printable;
+
+/// A call that something stood in the way of is made again so often: another one may be at work.
+const TRIES: u32 = 90;
+/// Wait before it is made again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Calls the function with this program until it is done; its last answer, or none where it gave
+/// up, which is told then. Each answer is shown to `look`.
+///
+/// # Errors
+/// [`LocalError`], when the function cannot be called.
+pub(super) async fn until_done(
+    system: &System,
+    program: &str,
+    mut call: Value,
+    mut look: impl FnMut(&Value),
+) -> Result<Option<Value>, LocalError> {
+    let function = system.function(program)?;
+    let calls = system.calls();
+    let mut tries = 0;
+    loop {
+        let called = calls.call(function, &call).await;
+        if may_go_again(&called) && tries < TRIES {
+            tries += 1;
+            tokio::time::sleep(WAIT).await;
+            continue;
+        }
+        let answer = match called? {
+            Called::Answer(answer) => answer,
+            Called::Failed {
+                error_type,
+                message,
+            } => {
+                say(&format!("{error_type}: {}", printable(&message)));
+                return Ok(None);
+            }
+        };
+        tries = 0;
+        look(&answer);
+        if answer["done"] == json!(true) {
+            return Ok(Some(answer));
+        }
+        call["position"] = answer["position"].clone();
+    }
+}
+
+/// Whether the same call can succeed in a moment.
+fn may_go_again(called: &Result<Called, CallError>) -> bool {
+    match called {
+        Ok(Called::Failed { error_type, .. }) => error_type == "Transient",
+        Err(CallError::Throttled { .. }) => true,
+        _ => false,
+    }
+}
