@@ -28,6 +28,8 @@ use crate::stack::{Stack, StackOptions};
 const RESTARTS: usize = 2;
 /// See [`RESTARTS`].
 const ORDERS_PER_RESTART: usize = 1500;
+/// The template's parameter of how long an order may stand still, in seconds.
+const STUCK_AFTER: &str = "StuckAfterSeconds";
 /// How soon it is looked again how many orders were placed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Most milliseconds between the order that a restart is planned at, and the restart.
@@ -68,7 +70,9 @@ impl FaultyLoad<'_> {
         let Some(placement) = self.placed(orders, deadline).await? else {
             return Ok(Measured::NOTHING);
         };
-        let Some(stack) = start(self.options()?, self.interruption).await? else {
+        let mut options = self.options()?;
+        sweep_at_once(&mut options);
+        let Some(stack) = start(options, self.interruption).await? else {
             return Ok(Measured::NOTHING);
         };
         let healing = healing::heal(&stack, deadline);
@@ -204,6 +208,17 @@ impl FaultyLoad<'_> {
             interrupted,
             unrest: healed.unrest.filter(|_| !interrupted),
         })
+    }
+}
+
+/// Whoever is at rest and open is stuck: nobody has to wait for it to be so for long.
+fn sweep_at_once(options: &mut StackOptions) {
+    let template = std::fs::read_to_string(&options.template).unwrap_or_default();
+    let has_it = |line: &str| line.trim() == format!("{STUCK_AFTER}:");
+    if template.lines().any(has_it) {
+        let parameters = &mut options.parameters;
+        let after = parameters.entry(STUCK_AFTER.to_owned());
+        after.or_insert_with(|| "1".to_owned());
     }
 }
 
