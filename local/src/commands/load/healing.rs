@@ -10,24 +10,22 @@ use tokio::time::Instant;
 use crate::error::LocalError;
 use crate::stack::Stack;
 
-/// Calls at most.
+/// Rounds at most.
 const ROUNDS: u32 = 20;
-/// So many calls in a row that did nothing are the last ones: what is left then waits for an
-/// operator's decision.
-const IN_VAIN: u32 = 2;
-/// Who heals.
-const HEALERS: [Healer; 2] = [
-    Healer {
-        function: "redrive-dlq",
-        call: r#"{"now":true}"#,
-        counts: [("takenIn", "letters taken in"), ("redriven", "redriven")],
-    },
-    Healer {
-        function: "sweep-orders",
-        call: "{}",
-        counts: [("healed", "swept"), ("expired", "expired")],
-    },
-];
+/// Longer than an order may stand still before it is swept, which is a second here.
+const STANDS_STILL: Duration = Duration::from_millis(1200);
+/// Dead letters, at once.
+const REDRIVE: Healer = Healer {
+    function: "redrive-dlq",
+    call: r#"{"now":true}"#,
+    counts: [("takenIn", "letters taken in"), ("redriven", "redriven")],
+};
+/// Orders that stand still.
+const SWEEP: Healer = Healer {
+    function: "sweep-orders",
+    call: "{}",
+    counts: [("healed", "swept"), ("expired", "expired")],
+};
 
 /// A function that heals, as an operator calls it.
 struct Healer {
@@ -76,31 +74,32 @@ async fn come_to_rest(
 ) -> Result<(), LocalError> {
     let until = Instant::now() + deadline;
     stack.quiet(deadline).await?;
-    let mut in_vain = 0;
+    let mut open = u64::MAX;
     for _ in 0..ROUNDS {
-        let mut done = 0;
-        for healer in HEALERS {
-            done += healer.called(stack, by).await?;
-        }
+        tokio::time::sleep(STANDS_STILL).await;
+        let redriven = REDRIVE.called(stack, by).await?;
+        let swept = SWEEP.called(stack, by).await?;
         let left = until.saturating_duration_since(Instant::now());
         stack.quiet(left).await?;
-        in_vain = if done == 0 { in_vain + 1 } else { 0 };
-        if in_vain >= IN_VAIN {
+        // Nothing, or the same orders again: what is left waits for an operator's decision.
+        let looked = count(&swept, "looked");
+        if count(&redriven, "redriven") == 0 && (looked == 0 || looked >= open) {
             break;
         }
+        open = looked;
     }
     Ok(())
 }
 
 impl Healer {
-    /// Calls it, if the template has it; how much it did.
+    /// Calls it, if the template has it; its answer.
     async fn called(
         &self,
         stack: &Stack,
         by: &mut BTreeMap<String, u64>,
-    ) -> Result<u64, LocalError> {
+    ) -> Result<Value, LocalError> {
         let Ok(function) = stack.function_name(self.function) else {
-            return Ok(0);
+            return Ok(Value::Null);
         };
         let refused = |answer: String| LocalError::Refused {
             request: format!("{function} {}", self.call),
@@ -113,14 +112,16 @@ impl Healer {
             return Err(refused(String::from_utf8_lossy(&payload).into_owned()));
         }
         let answer: Value = serde_json::from_slice(&payload).unwrap_or_default();
-        let mut sum = 0;
-        for (count, name) in self.counts {
-            let count = answer[count].as_u64().unwrap_or(0);
-            sum += count;
+        for (name, done) in self.counts {
+            let count = count(&answer, name);
             if count > 0 {
-                *by.entry(name.to_owned()).or_default() += count;
+                *by.entry(done.to_owned()).or_default() += count;
             }
         }
-        Ok(sum)
+        Ok(answer)
     }
+}
+
+fn count(answer: &Value, name: &str) -> u64 {
+    answer[name].as_u64().unwrap_or(0)
 }
