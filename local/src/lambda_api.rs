@@ -21,7 +21,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lambda_host::async_invoke::{AsyncInvoker, Origin, SubmitError};
 use lambda_host::{Invoke, InvokeRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -130,7 +130,14 @@ impl FunctionCalls for LambdaApi {
             "Event" => self.submitted(name, &call.payload),
             "RequestResponse" => {
                 let wants_log = header("x-amz-log-type") == Some("Tail");
-                let request = InvokeRequest::new(name, call.payload);
+                let Ok(client_context) = context(header("x-amz-client-context")) else {
+                    let message = "the client context is not JSON in base64";
+                    return refused(400, "InvalidRequestContentException", message);
+                };
+                let request = InvokeRequest {
+                    client_context,
+                    ..InvokeRequest::new(name, call.payload)
+                };
                 self.called(request, wants_log).await
             }
             other => {
@@ -139,6 +146,16 @@ impl FunctionCalls for LambdaApi {
             }
         }
     }
+}
+
+/// What a caller tells the function beside the event: JSON, base64 on its way here.
+fn context(header: Option<&str>) -> Result<Option<String>, ()> {
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    let bytes = STANDARD.decode(header).map_err(|_| ())?;
+    let document: Value = serde_json::from_slice(&bytes).map_err(|_| ())?;
+    Ok(Some(document.to_string()))
 }
 
 impl LambdaApi {

@@ -17,6 +17,7 @@
 pub mod bus;
 pub mod cli;
 pub mod commands;
+mod dead_letters;
 mod delivery;
 pub mod error;
 pub mod faults;

@@ -133,4 +133,5 @@ functions! {
     "rebuild-orders" => rebuild_orders::run,
     "sweep-orders" => sweep_orders::run,
     "reconcile-events" => reconcile_events::run,
+    "redrive-dlq" => redrive_dlq::run,
 }

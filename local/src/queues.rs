@@ -112,7 +112,7 @@ impl Queues {
 
     /// The records that a stream mapping's message is about. They are in the stream still: its
     /// reader has not passed them.
-    fn records(&self, body: &str) -> Vec<Value> {
+    pub(crate) fn records(&self, body: &str) -> Vec<Value> {
         let endpoint = self.endpoint.upgrade();
         let range = BatchRange::of(body);
         endpoint

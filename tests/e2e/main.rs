@@ -7,6 +7,7 @@ mod agreement;
 mod bad_requests;
 mod bad_starts;
 mod chaos;
+mod dead_letters;
 mod demo;
 mod direct_calls;
 mod duplicates_and_disorder;

@@ -22,9 +22,10 @@ async fn every_sample_event_passes_through_its_function() {
     let system = System::start(&[]);
     let status = |code: u64| json!({"statusCode": code});
     let taken = json!({"batchItemFailures": []});
+    let given_up = |cause: &str| json!({"givenUp": "Permanent", "cause": cause});
     let refused = |reason: &str| json!({"errorType": "Permanent", "errorMessage": reason});
-    let not_stored = refused("order 67890 is not in the event store");
-    let in_stock = refused("it is still to be delivered, its stock stays reserved");
+    let not_stored = given_up("order 67890 is not in the event store");
+    let in_stock = given_up("it is still to be delivered, its stock stays reserved");
     let mut left: std::collections::BTreeSet<_> = std::fs::read_dir(workspace().join("events"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -70,6 +71,11 @@ async fn every_sample_event_passes_through_its_function() {
         (
             "reconcile-events",
             json!({"missing": 0, "unstored": 0, "done": true}),
+        ),
+        // What was refused above, for there was no order then, or it was still to be delivered.
+        (
+            "redrive-dlq",
+            json!({"left": 0, "failed": 0, "waiting": 0, "skipped": 0}),
         ),
     ] {
         if name == "CONFIRMED" {

@@ -1,6 +1,7 @@
 //! The contract of an event store, on the embedded DynamoDB, over HTTP, through the real SDK.
 
 use aws_adapters::connection::Connection;
+use aws_adapters::dynamodb_dead_letters::DynamoDbDeadLetters;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_stock::DynamoDbStock;
 use aws_endpoint::{Endpoint, Options};
@@ -80,6 +81,17 @@ fn reserve(name: &str, quantity: u32, unit_price: &str) -> StockMove {
 async fn the_store_on_dynamodb_keeps_the_contract() {
     let (endpoint, store, _) = a_store().await;
     contract::check(&store).await;
+    endpoint.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_dead_letters_on_dynamodb_keep_the_contract() {
+    let (endpoint, _, _) = a_store().await;
+    let dynamodb = Connection::to_endpoint(&endpoint.url(), "local-test")
+        .unwrap()
+        .dynamodb();
+    let letters = DynamoDbDeadLetters::new(dynamodb, "DeadLetters");
+    event_sourcing::dead_letter::contract::check(&letters).await;
     endpoint.shutdown().await.unwrap();
 }
 

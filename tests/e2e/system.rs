@@ -212,22 +212,62 @@ impl System {
         events.map(|event| event.event_type.clone()).collect()
     }
 
-    /// Messages in each dead-letter queue that has any.
+    /// What each consumer gave up and is not done with, by queue: messages, and letters that wait
+    /// or are parked. (While a message is taken in it counts twice.)
     pub async fn dead_letters(&self) -> BTreeMap<String, u64> {
         let queues = self.aws("AmazonSQS.ListQueues", &json!({})).await;
         let mut found = BTreeMap::new();
         for url in queues["QueueUrls"].as_array().into_iter().flatten() {
-            let request =
-                json!({"QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"]});
+            let asked = [
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+            ];
+            let request = json!({"QueueUrl": url, "AttributeNames": asked});
             let answer = self.aws("AmazonSQS.GetQueueAttributes", &request).await;
-            let count = answer["Attributes"]["ApproximateNumberOfMessages"].as_str();
-            let count: u64 = count.unwrap_or("0").parse().unwrap();
+            let count = |name: &str| {
+                let count = answer["Attributes"][name].as_str().unwrap_or("0");
+                count.parse::<u64>().unwrap()
+            };
+            let count: u64 = asked.into_iter().map(count).sum();
             if count > 0 {
                 let name = url.as_str().unwrap().rsplit('/').next().unwrap();
                 found.insert(name.to_owned(), count);
             }
         }
+        for letter in self.letters().await.values() {
+            if letter["open"].is_string() {
+                let queue = format!("{}-dlq", letter["consumer"].as_str().unwrap());
+                *found.entry(queue).or_default() += 1;
+            }
+        }
         found
+    }
+
+    /// All dead letters, by id.
+    pub async fn letters(&self) -> BTreeMap<String, Value> {
+        let items = Store::Url(&self.client, &self.aws)
+            .scan("DeadLetters")
+            .await;
+        let items = items.unwrap().into_iter();
+        let letters = items.filter(|item| item["consumer"].is_string());
+        letters
+            .map(|item| (item["letterId"].as_str().unwrap().to_owned(), item))
+            .collect()
+    }
+
+    /// Sends a message to a queue, with attributes.
+    pub async fn send(&self, queue: &str, body: &str, attributes: &[(&str, &str)]) {
+        let attributes: BTreeMap<&str, Value> = attributes
+            .iter()
+            .map(|(name, value)| {
+                let value = json!({"DataType": "String", "StringValue": value});
+                (*name, value)
+            })
+            .collect();
+        let url = format!("{}/000000000000/{queue}", self.aws);
+        let message = json!({"QueueUrl": url, "MessageBody": body,
+            "MessageAttributes": attributes});
+        self.aws("AmazonSQS.SendMessage", &message).await;
     }
 
     /// Waits until every invariant holds that can be seen from outside. (They can be broken while

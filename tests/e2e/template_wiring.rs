@@ -79,6 +79,7 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
     assert_eq!(
         tables["TableNames"],
         json!([
+            "shop-DeadLetters",
             "shop-EventStore",
             "shop-Orders",
             "shop-OrdersGreen",

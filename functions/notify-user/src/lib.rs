@@ -8,6 +8,7 @@ pub mod notifier;
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::ses_mailer::SesMailer;
+use aws_adapters::sqs_dead_letter_queue::SqsDeadLetterQueue;
 use aws_adapters::{lambda, telemetry};
 use config::NotifierChoice;
 use event_sourcing::clock::SystemClock;
@@ -21,16 +22,22 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
     let aws = Connection::from_env()?;
+    let dead_letters = config
+        .dead_letter_queue
+        .map(|url| aws.dead_letter_queue(url));
     let store = DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table);
     match config.notifier {
-        NotifierChoice::Log => serve(store, LogNotifier).await,
-        NotifierChoice::Ses { sender } => serve(store, SesMailer::new(aws.sesv2(), sender)).await,
+        NotifierChoice::Log => serve(store, LogNotifier, dead_letters).await,
+        NotifierChoice::Ses { sender } => {
+            serve(store, SesMailer::new(aws.sesv2(), sender), dead_letters).await
+        }
     }
 }
 
 async fn serve(
     store: DynamoDbEventStore,
     notifier: impl Notifier,
+    dead_letters: Option<SqsDeadLetterQueue>,
 ) -> Result<(), lambda_runtime::Error> {
     let handler = handler::Handler {
         store,
@@ -38,7 +45,7 @@ async fn serve(
         clock: SystemClock,
     };
     let handler = &handler;
-    lambda::serve(|invocation| async move {
+    lambda::serve_consumer(dead_letters, |invocation| async move {
         let event = lambda::event_of(invocation.payload)?;
         handler
             .handle(&event, &invocation.request_id)

@@ -1,6 +1,5 @@
 //! `InventoryUpdated(reserved)` (bus) → charge → `PaymentProcessed` | `PaymentFailed`;
 //! `OrderCancelled` (bus) → refund → `PaymentRefunded` (event store).
-
 //!
 //! What is the payment's own lives here, too, and `payment-webhook` and `resolve-payment` use it:
 //! the port to a gateway with its adapters, and the settlement.
@@ -31,6 +30,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
     let aws = Connection::from_env()?;
+    let dead_letters = config
+        .dead_letter_queue
+        .map(|url| aws.dead_letter_queue(url));
     let gateway = ChosenGateway::open(config.gateway, &aws).await?;
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table),
@@ -38,7 +40,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
     };
     let handler = &handler;
-    lambda::serve(|invocation| async move {
+    lambda::serve_consumer(dead_letters, |invocation| async move {
         let event = lambda::event_of(invocation.payload)?;
         handler
             .handle(&event)

@@ -3,8 +3,7 @@
 
 use crate::tables::OrderTables;
 use aws_adapters::order_projection::project;
-use aws_adapters::stream_record::stored_events;
-use event_sourcing::envelope::Envelope;
+use aws_adapters::stream_record::{BatchAnswer, StoredEvent, stored_events};
 use event_sourcing::execute::retrying;
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
@@ -19,31 +18,31 @@ pub struct Handler<S, T> {
     pub tables: T,
 }
 
-/// The events of one order in a batch, in order, with the first record's number.
+/// The events of one order in a batch, in order.
 struct OrderBatch {
     stream: String,
-    sequence_number: String,
-    events: Vec<Envelope>,
+    events: Vec<StoredEvent>,
 }
 
 impl<S: EventStore, T: OrderTables> Handler<S, T> {
-    /// Projects one batch and answers which of its records have to come again.
+    /// Projects one batch and answers which of its records have to come again, and which never
+    /// can be projected.
     ///
     /// # Errors
     /// [`Failure::Permanent`], when the payload is no batch.
-    pub async fn handle(&self, payload: Value) -> Result<Value, Failure> {
+    pub async fn handle(&self, payload: Value) -> Result<BatchAnswer, Failure> {
         let (stored, mut answer) = stored_events(payload)?;
         let mut batches: Vec<OrderBatch> = Vec::new();
-        for (sequence_number, event) in stored {
-            collect(&mut batches, sequence_number, event);
+        for event in stored {
+            collect(&mut batches, event);
         }
         for batch in batches {
             if let Err(failure) = self.project(&batch).await {
                 tracing::error!(stream_id = batch.stream, reason = %failure, "not projected");
-                answer.fail(&batch.sequence_number);
+                report(&mut answer, batch, &failure);
             }
         }
-        Ok(answer.into_payload())
+        Ok(answer)
     }
 
     /// Asks anew for each order which tables there are: what is known of it grows old.
@@ -51,23 +50,40 @@ impl<S: EventStore, T: OrderTables> Handler<S, T> {
         let tables = retrying(|| self.tables.to_write())
             .await
             .map_err(|error| Failure::from_error(&error))?;
+        let events: Vec<_> = batch.events.iter().map(|one| one.event.clone()).collect();
         for rows in tables {
-            project(&self.store, rows, &batch.stream, &batch.events).await?;
+            project(&self.store, rows, &batch.stream, &events).await?;
         }
         Ok(())
     }
 }
 
-fn collect(batches: &mut Vec<OrderBatch>, sequence_number: String, event: Envelope) {
-    let Some((stream, _)) = event.position() else {
+/// An order that may succeed later comes again from its first record on; one that never will is
+/// given up, record by record.
+fn report(answer: &mut BatchAnswer, batch: OrderBatch, failure: &Failure) {
+    match failure {
+        Failure::Transient(_) | Failure::Waiting(_) => {
+            if let Some(first) = batch.events.first() {
+                answer.fail(&first.sequence_number);
+            }
+        }
+        Failure::Permanent(_) => {
+            for one in batch.events {
+                answer.give_up(&one.sequence_number, one.record, failure.clone());
+            }
+        }
+    }
+}
+
+fn collect(batches: &mut Vec<OrderBatch>, stored: StoredEvent) {
+    let Some((stream, _)) = stored.event.position() else {
         return;
     };
     match batches.iter_mut().find(|batch| batch.stream == stream) {
-        Some(batch) => batch.events.push(event),
+        Some(batch) => batch.events.push(stored),
         None => batches.push(OrderBatch {
             stream: stream.to_owned(),
-            sequence_number,
-            events: vec![event],
+            events: vec![stored],
         }),
     }
 }
@@ -78,6 +94,7 @@ mod tests {
     use crate::tables::InMemoryOrderTables;
     use domain::order_summary::OrderStatus;
     use event_sourcing::chain::Head;
+    use event_sourcing::envelope::Envelope;
     use event_sourcing::in_memory::InMemoryEventStore;
     use serde_json::json;
 
@@ -149,7 +166,8 @@ mod tests {
     }
 
     async fn deliver(handler: &Tested, records: &[Value]) -> Value {
-        handler.handle(json!({"Records": records})).await.unwrap()
+        let answer = handler.handle(json!({"Records": records})).await.unwrap();
+        answer.into_payload()
     }
 
     #[tokio::test]
@@ -210,15 +228,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bad_record_is_reported_and_the_others_are_projected() {
+    async fn a_bad_record_is_given_up_and_the_others_are_projected() {
         let (handler, records) = a_confirmed_order().await;
         let bad = json!({"eventName": "INSERT", "dynamodb": {"SequenceNumber": "9",
             "NewImage": {"eventId": {"S": "x"}}}});
-        let answer = deliver(&handler, &[bad, records[0].clone()]).await;
-        assert_eq!(
-            answer["batchItemFailures"],
-            json!([{"itemIdentifier": "9"}])
-        );
+        let batch = json!({"Records": [bad, records[0]]});
+        let answer = handler.handle(batch).await.unwrap();
+        let [given_up] = answer.given_up() else {
+            panic!("one record is given up: {answer:?}");
+        };
+        assert_eq!(given_up.sequence_number, "9");
         assert_eq!(handler.tables.blue.rows().len(), 1);
     }
 }

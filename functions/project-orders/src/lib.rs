@@ -18,6 +18,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
     let aws = Connection::from_env()?;
+    let dead_letters = config
+        .dead_letter_queue
+        .map(|url| aws.dead_letter_queue(url));
     let dynamodb = aws.dynamodb();
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(dynamodb.clone(), config.event_store_table),
@@ -28,5 +31,5 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         },
     };
     let handler = &handler;
-    lambda::serve(|invocation| async move { handler.handle(invocation.payload).await }).await
+    lambda::serve_stream(dead_letters, |payload| handler.handle(payload)).await
 }

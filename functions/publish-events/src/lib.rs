@@ -15,9 +15,12 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
     let aws = Connection::from_env()?;
+    let dead_letters = config
+        .dead_letter_queue
+        .map(|url| aws.dead_letter_queue(url));
     let handler = handler::Handler {
         publisher: EventBridgePublisher::new(aws.eventbridge(), config.event_bus),
     };
     let handler = &handler;
-    lambda::serve(|invocation| async move { handler.handle(invocation.payload).await }).await
+    lambda::serve_stream(dead_letters, |payload| handler.handle(payload)).await
 }

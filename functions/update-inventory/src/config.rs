@@ -1,10 +1,12 @@
 //! Settings of this function.
 
-use aws_adapters::environment::{ConfigError, required};
+use aws_adapters::environment::{ConfigError, optional, required};
 
 /// What the template sets.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// URL of the function's own dead-letter queue; without one the platform gets every failure.
+    pub dead_letter_queue: Option<String>,
     /// Table of the event store.
     pub event_store_table: String,
     /// Table of the stock.
@@ -18,6 +20,7 @@ impl Config {
     /// [`ConfigError`] names the bad variable.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
+            dead_letter_queue: optional("DEAD_LETTER_QUEUE_URL"),
             event_store_table: required("EVENT_STORE_TABLE")?,
             stock_table: required("STOCK_TABLE")?,
         })

@@ -18,13 +18,16 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::init();
     let config = config::Config::from_env()?;
     let aws = Connection::from_env()?;
+    let dead_letters = config
+        .dead_letter_queue
+        .map(|url| aws.dead_letter_queue(url));
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table)
             .with_stock(config.stock_table),
         clock: SystemClock,
     };
     let handler = &handler;
-    lambda::serve(|invocation| async move {
+    lambda::serve_consumer(dead_letters, |invocation| async move {
         let event = lambda::event_of(invocation.payload)?;
         handler
             .handle(&event)

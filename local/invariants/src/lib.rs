@@ -47,8 +47,8 @@ pub struct Published {
     pub detail: Value,
 }
 
-/// An event that a function was to get, and that lies in a queue now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An event that a function was to get, and that lies in a queue now, or waits as a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GivenUp {
     /// The function, by its program: `update-inventory`.
     pub consumer: String,

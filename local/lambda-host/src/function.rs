@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::clock::unix_ms;
 use crate::host::HostOptions;
-use crate::invocation::{Invocation, InvokeError, Outcome, exit_message};
+use crate::invocation::{Invocation, InvokeError, InvokeRequest, Outcome, exit_message};
 use crate::orphan_guard::OrphanGuard;
 use crate::process::Process;
 use crate::runtime_api::Work;
@@ -125,9 +125,7 @@ impl Function {
     /// Runs one invocation: waits for a free place, for a process, for its answer.
     pub(crate) async fn invoke(
         self: Arc<Self>,
-        payload: Bytes,
-        request_id: Option<String>,
-        trace: Option<String>,
+        request: InvokeRequest,
     ) -> Result<Invocation, InvokeError> {
         if self.limit == 0 {
             lock(&self.stats).throttles += 1;
@@ -142,13 +140,14 @@ impl Function {
             .await
             .map_err(|_| InvokeError::ShuttingDown)?;
         let event = Event {
-            request_id: usable_id(request_id),
-            payload: if payload.is_empty() {
+            request_id: usable_id(request.request_id),
+            payload: if request.payload.is_empty() {
                 Bytes::from_static(b"{}")
             } else {
-                payload
+                request.payload
             },
-            trace: trace.unwrap_or_else(new_trace),
+            trace: request.trace.unwrap_or_else(new_trace),
+            client_context: request.client_context,
         };
         let mut handovers = 0;
         let invocation = loop {
@@ -216,6 +215,7 @@ impl Function {
             deadline_ms: unix_ms(SystemTime::now() + self.spec.timeout),
             arn: self.arn.clone(),
             trace: event.trace.clone(),
+            client_context: event.client_context.clone(),
             taken: Arc::clone(&taken),
             reply,
         });
@@ -371,6 +371,7 @@ struct Event {
     request_id: Arc<str>,
     payload: Bytes,
     trace: String,
+    client_context: Option<String>,
 }
 
 /// The given request id if it can stand in a header and a path, or else a new one.

@@ -247,10 +247,10 @@ impl LambdaHost {
             .inner
             .function(&request.function)
             .ok_or(InvokeError::NotFound {
-                function: request.function,
+                function: request.function.clone(),
             })?;
         // A task of its own: the caller may hang up, the function runs on.
-        tokio::spawn(function.invoke(request.payload, request.request_id, request.trace))
+        tokio::spawn(function.invoke(request))
             .await
             .unwrap_or(Err(InvokeError::ShuttingDown))
     }

@@ -20,6 +20,8 @@ pub struct InvokeRequest {
     pub trace: Option<String>,
     /// Request id to use; none lets the host make one. An event that is retried keeps its id.
     pub request_id: Option<String>,
+    /// What the caller tells the function beside the event: a JSON document, in its context.
+    pub client_context: Option<String>,
 }
 
 impl InvokeRequest {
@@ -31,6 +33,7 @@ impl InvokeRequest {
             payload,
             trace: None,
             request_id: None,
+            client_context: None,
         }
     }
 }

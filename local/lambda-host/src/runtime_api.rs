@@ -30,6 +30,8 @@ pub(crate) struct Work {
     pub deadline_ms: u64,
     pub arn: String,
     pub trace: String,
+    /// What the caller tells beside the event.
+    pub client_context: Option<String>,
     /// Set once the process has got the event.
     pub taken: Arc<AtomicBool>,
     pub reply: oneshot::Sender<Outcome>,
@@ -137,6 +139,11 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(HeaderName::from_static(name), value);
         }
+    }
+    let context = work.client_context.as_deref();
+    if let Some(context) = context.and_then(|context| HeaderValue::from_str(context).ok()) {
+        let name = HeaderName::from_static("lambda-runtime-client-context");
+        headers.insert(name, context);
     }
     headers.insert(
         header::CONTENT_TYPE,

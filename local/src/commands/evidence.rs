@@ -21,7 +21,7 @@ pub(super) async fn evidence(
         stored: store_view::read(Store::Endpoint(stack.endpoint()), &tables).await?,
         published: Some(stack.published()),
         accepted,
-        given_up: stack.given_up(),
+        given_up: stack.given_up().await?,
         rewrites,
         gateway: stack.gateway_moves().await,
         gateway_gaps: false,

@@ -1,5 +1,7 @@
-//! What a run used of AWS.
+//! What a run used of AWS. Functions that a schedule calls are left out: what they take goes by
+//! the minute and not by the order.
 
+use std::collections::BTreeSet;
 use std::ops::{AddAssign, Sub};
 
 use aws_endpoint::Counters;
@@ -34,9 +36,14 @@ pub(super) struct Used {
 impl Used {
     /// The counters now.
     pub(super) fn of(stack: &Stack) -> Self {
-        let stats = stack.host().stats();
+        let scheduled: BTreeSet<String> = scheduled(stack.template()).collect();
+        let mut stats = stack.host().stats();
+        stats.retain(|name, _| !scheduled.contains(name));
+        let callers: BTreeSet<String> = scheduled.iter().map(|one| programs::caller(one)).collect();
         let meter = stack.endpoint().meter();
-        let service = |service: &str| meter.total(|call| call.service == service);
+        let service = |service: &str| {
+            meter.total(|call| call.service == service && !callers.contains(&call.caller))
+        };
         let tables = Tables::of(stack.template());
         let inventory = stack.function_name(INVENTORY).ok();
         let caller = inventory.map(|name| programs::caller(&name));
@@ -59,6 +66,17 @@ impl Used {
                 .sum(),
         }
     }
+}
+
+/// Names of the functions that a schedule calls.
+fn scheduled(template: &sam_template::Stack) -> impl Iterator<Item = String> + '_ {
+    let targets = template.schedules.iter().flat_map(|one| &one.targets);
+    targets.filter_map(|target| match &target.target {
+        sam_template::Target::Function { logical_id } => {
+            Some(template.function(logical_id)?.name.clone())
+        }
+        _ => None,
+    })
 }
 
 fn is_behind_api(stack: &Stack, name: &str) -> bool {

@@ -7,7 +7,7 @@ mod starting;
 
 pub(crate) use starting::tables_only;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use lambda_host::clock::RetryClock;
 use lambda_host::log_sink::{LogSink, SilentLog};
 use lambda_host::{Invocation, Invoke, InvokeRequest, LambdaHost};
 
+use crate::dead_letters::{self, Letter};
 use crate::delivery::Delivery;
 use crate::error::LocalError;
 use crate::faults::{FaultKind, FaultPlan};
@@ -31,9 +32,10 @@ use crate::http_api::HttpApiServer;
 use crate::lambda_api::LambdaApiServer;
 use crate::mappings::Mappings;
 use crate::programs::Programs;
-use crate::queues::Queues;
+use crate::queues::{Queues, queue_name};
 use crate::schedules::Schedules;
 use crate::steps::{NoSteps, StepSink};
+use crate::store_view::Store;
 use crate::template;
 
 /// Region of everything local.
@@ -220,14 +222,40 @@ impl Stack {
         self.history.all_published()
     }
 
-    /// The events that deliveries gave up, where that is remembered.
-    #[must_use]
-    pub fn given_up(&self) -> Vec<GivenUp> {
-        let letters = self.history.all_given_up();
-        letters
+    /// The events that were given up and are not done with: they lie in a dead-letter queue, or
+    /// their letter waits or is parked. Those that deliveries gave up count as long as no letter of
+    /// theirs says otherwise, where that is remembered.
+    ///
+    /// # Errors
+    /// [`LocalError::Store`] for a queue or table that cannot be read.
+    pub async fn given_up(&self) -> Result<Vec<GivenUp>, LocalError> {
+        // The queues first: what is taken out of them meanwhile is in the table then.
+        let mut found = Vec::new();
+        for queue in &self.template.queues {
+            let messages = dead_letters::messages(&self.endpoint, &queue.name).await?;
+            for mut message in messages {
+                message.records = self.queues.records(&message.body);
+                found.extend(given_up(&message, &self.template));
+            }
+        }
+        let store = Store::Endpoint(&self.endpoint);
+        let letters = dead_letters::letters(store, &self.template).await?;
+        let of_letter = |letter: &Letter| {
+            Some(GivenUp {
+                consumer: letter.consumer.clone(),
+                event_id: letter.event_id.clone()?,
+            })
+        };
+        let known: HashSet<GivenUp> = letters.iter().filter_map(of_letter).collect();
+        let remembered = self.history.all_given_up();
+        let delivered = remembered
             .iter()
             .flat_map(|letter| given_up(letter, &self.template))
-            .collect()
+            .filter(|one| !known.contains(one));
+        found.extend(delivered);
+        let open = letters.iter().filter(|letter| letter.open);
+        found.extend(open.filter_map(of_letter));
+        Ok(found)
     }
 
     /// What the simulated payment gateway did; none where that is not remembered, or where
@@ -248,9 +276,37 @@ impl Stack {
         self.history.faults()
     }
 
+    /// What was given up and is not done with, by queue: its messages, and the letters that wait
+    /// or are parked; empty queues are left out.
+    ///
+    /// # Errors
+    /// [`LocalError::Store`] for a table that cannot be read.
+    pub async fn dead_letter_depths(&self) -> Result<BTreeMap<String, usize>, LocalError> {
+        let mut depths = self.queue_depths();
+        let store = Store::Endpoint(&self.endpoint);
+        let letters = dead_letters::letters(store, &self.template).await?;
+        for letter in letters.into_iter().filter(|letter| letter.open) {
+            let queue = self.queue_of(&letter.consumer);
+            *depths.entry(queue.to_owned()).or_default() += 1;
+        }
+        Ok(depths)
+    }
+
+    /// Name of the queue that takes what a consumer gives up; its own where it has none.
+    fn queue_of<'s>(&'s self, consumer: &'s str) -> &'s str {
+        let mut functions = self.template.functions.iter();
+        let Some(function) = functions.find(|one| one.binary == consumer) else {
+            return consumer;
+        };
+        let mut mappings = self.template.mappings.iter();
+        let mapping = mappings.find(|one| one.function == function.logical_id);
+        let of_mapping = mapping.and_then(|one| one.on_failure.as_deref());
+        let queue = function.on_failure.as_deref().or(of_mapping);
+        queue.map_or(consumer, queue_name)
+    }
+
     /// Messages in the queues that take what was given up, by queue; empty queues are left out.
-    #[must_use]
-    pub fn dead_letter_depths(&self) -> BTreeMap<String, usize> {
+    fn queue_depths(&self) -> BTreeMap<String, usize> {
         let template = &self.template;
         let arns = template
             .functions

@@ -135,19 +135,21 @@ impl Connection {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(tls)
             .build_https();
-        // A lost answer costs one attempt timeout, not the invocation; what still fails after
-        // these attempts goes through the command loop's own backoff.
+        // Two attempts, so that a connection that died while the function was frozen costs nobody
+        // anything; what still fails goes through the command loop's own backoff, and more here
+        // would only multiply with that. A lost answer costs one attempt's time, not the
+        // invocation: of its 30 s, four calls can hang.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(3))
-            .operation_timeout(Duration::from_secs(8))
+            .operation_timeout(Duration::from_secs(7))
             .build();
         let mut sdk = SdkConfig::builder()
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(timeouts);
         if let Some(endpoint) = endpoint {
             sdk = sdk.endpoint_url(endpoint);
@@ -162,7 +164,7 @@ impl Connection {
     }
 
     /// A client for the streams of tables.
-    #[cfg(feature = "feed")]
+    #[cfg(any(feature = "feed", feature = "dead-letters"))]
     #[must_use]
     pub fn dynamodbstreams(&self) -> aws_sdk_dynamodbstreams::Client {
         aws_sdk_dynamodbstreams::Client::new(&self.sdk)
@@ -179,6 +181,16 @@ impl Connection {
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
         aws_sdk_eventbridge::Client::new(&self.sdk)
+    }
+
+    /// The dead-letter queue at this URL.
+    #[cfg(feature = "dead-letter-queue")]
+    #[must_use]
+    pub fn dead_letter_queue(
+        &self,
+        url: impl Into<String>,
+    ) -> crate::sqs_dead_letter_queue::SqsDeadLetterQueue {
+        crate::sqs_dead_letter_queue::SqsDeadLetterQueue::new(self.sdk.clone(), url)
     }
 
     /// A client for mail.

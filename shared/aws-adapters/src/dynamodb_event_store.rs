@@ -167,7 +167,7 @@ impl EventStore for DynamoDbEventStore {
         let mut events = Vec::new();
         let mut start = None;
         loop {
-            let page = self
+            let request = self
                 .client
                 .query()
                 .table_name(&self.table)
@@ -175,8 +175,8 @@ impl EventStore for DynamoDbEventStore {
                 .expression_attribute_values(":stream", AttributeValue::S(stream.to_owned()))
                 .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
                 .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .send()
+                .set_exclusive_start_key(start);
+            let page = Box::pin(request.send())
                 .await
                 .map_err(|error| ReadError::Unavailable(describe(&error).into()))?;
             for item in page.items() {

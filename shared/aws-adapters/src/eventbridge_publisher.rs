@@ -7,7 +7,7 @@ use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::publisher::{EventPublisher, PublishError};
-use event_sourcing::retry::{FullJitter, Retry, Retryable};
+use event_sourcing::retry::{FullJitter, Retry, Retryable, budget};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::future::Future;
@@ -176,15 +176,18 @@ impl<B: PutEvents> EventPublisher for EventBridgePublisher<B> {
         let mut waits = backon::BackoffBuilder::build(self.waits);
         while let Some(batch) = next_batch(events, &mut results) {
             let (indexes, entries): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let answers = self.bus.put(entries).await;
+            let answers = budget::in_time(self.bus.put(entries)).await;
+            let answers = answers.unwrap_or_else(|late| {
+                vec![Err(PublishError::Unavailable(late.to_string())); indexes.len()]
+            });
             let failed = answers.iter().any(Result::is_err);
             for (at, answer) in indexes.into_iter().zip(answers) {
                 results[at] = Some(answer);
             }
             if failed {
                 match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => break,
+                    Some(wait) if budget::allows(wait) => tokio::time::sleep(wait).await,
+                    _ => break,
                 }
             }
         }

@@ -1,11 +1,14 @@
 //! Calling a function and waiting for its answer.
 
 use crate::dynamodb_event_store::describe;
+use crate::lambda::REDRIVE_KEY;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::operation::invoke::InvokeError;
 use aws_sdk_lambda::primitives::Blob;
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 /// What a call came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,10 +69,37 @@ impl FunctionCalls {
     /// # Errors
     /// [`CallError`]; a failure of the function itself is [`Called::Failed`].
     pub async fn call(&self, function: &str, event: &Value) -> Result<Called, CallError> {
+        self.send(function, event, None).await
+    }
+
+    /// Calls a consumer with what it gave up, as the redrive of the call `id`: it tells its failure
+    /// then, and does not put the event into its dead-letter queue once more.
+    ///
+    /// # Errors
+    /// As [`FunctionCalls::call`].
+    pub async fn redrive(
+        &self,
+        function: &str,
+        event: &Value,
+        id: &str,
+    ) -> Result<Called, CallError> {
+        // It reaches the function beside the event, in its context.
+        let context = json!({"custom": {REDRIVE_KEY: id}}).to_string();
+        self.send(function, event, Some(STANDARD.encode(context)))
+            .await
+    }
+
+    async fn send(
+        &self,
+        function: &str,
+        event: &Value,
+        client_context: Option<String>,
+    ) -> Result<Called, CallError> {
         let request = self
             .client
             .invoke()
             .function_name(function)
+            .set_client_context(client_context)
             .payload(Blob::new(event.to_string()));
         let answer = Box::pin(request.send()).await;
         let answer = answer.map_err(|error| why_not(function, &error))?;
@@ -109,7 +139,6 @@ fn why_not(function: &str, error: &SdkError<InvokeError>) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_failure_says_its_class_and_one_without_a_document_says_what_the_platform_says() {

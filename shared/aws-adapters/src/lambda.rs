@@ -1,26 +1,44 @@
 //! The glue to the Lambda runtime: payloads in, answers or failures out.
 
 use crate::http_api::{HttpRequest, HttpResponse, Problem};
+use crate::stream_record::BatchAnswer;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use event_sourcing::dead_letter::{DeadLetterQueue, GivenUp};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
-use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use event_sourcing::retry::budget;
+use jiff::Timestamp;
+use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+/// What is kept of an invocation's time for its answer to reach the platform.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+/// Key in the client context that marks a redrive, and tells the id of the call that was given up:
+/// what fails then is told to the caller, and not put into the dead-letter queue once more.
+pub const REDRIVE_KEY: &str = "redrive";
+
+/// What a handler is at. Boxed: the SDK's futures nest deeply, and so would the runtime around
+/// them.
+type Handled<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// One call of a function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation {
     /// What the function is called with.
     pub payload: Value,
-    /// The platform's name for this call; its retries of an event keep it.
+    /// The platform's name for this call; its retries of an event keep it, and so do redrives.
     pub request_id: String,
+    /// Whether it is the redrive of a dead letter.
+    pub redriven: bool,
 }
 
 /// Serves a function until the platform ends it. A failure is logged with its class and given to
-/// the platform, which retries.
+/// the platform, which retries. No call, wait or handler outlives the invocation: what is not done
+/// a little before the platform's deadline is given back as transient.
 ///
 /// # Errors
 /// When the runtime API cannot be reached.
@@ -32,14 +50,15 @@ where
     let handle = &handle;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
         let request_id = event.context.request_id.clone();
+        let time = time_left(event.context.deadline());
+        let redrive_of = redrive_of(&event.context);
         let invocation = Invocation {
             payload: event.payload,
-            request_id: request_id.clone(),
+            request_id: redrive_of.unwrap_or(&request_id).to_owned(),
+            redriven: redrive_of.is_some(),
         };
-        // Boxed: the SDK's futures nest deeply, and so would the runtime around them.
-        let handled: Pin<Box<dyn Future<Output = Result<Value, Failure>>>> =
-            Box::pin(handle(invocation));
-        handled.await.map_err(|failure| {
+        let handled: Handled<'_, Value> = Box::pin(handle(invocation));
+        in_time(time, handled).await.map_err(|failure| {
             tracing::error!(
                 request_id,
                 class = failure.class(),
@@ -55,6 +74,127 @@ where
     .await
 }
 
+/// What a handler may take of the time until the platform's deadline.
+fn time_left(deadline: SystemTime) -> Duration {
+    let left = deadline.duration_since(SystemTime::now());
+    left.unwrap_or_default().saturating_sub(ANSWER_TIME)
+}
+
+/// The handler's result, or that it did not come in time.
+async fn in_time<T>(
+    time: Duration,
+    handled: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    budget::within(time, handled).await.unwrap_or_else(|_| {
+        Err(Failure::Transient(format!(
+            "not done within {} ms, the time of the invocation; it comes again",
+            time.as_millis()
+        )))
+    })
+}
+
+fn redrive_of(context: &Context) -> Option<&str> {
+    let told = context.client_context.as_ref()?;
+    told.custom.get(REDRIVE_KEY).map(String::as_str)
+}
+
+/// Serves a consumer of single events. What it will never take, and what it cannot take now, goes
+/// straight into its dead-letter queue with its cause and is acknowledged, so that no retry is
+/// burnt; when the queue does not take it, or there is none, the platform gets the failure.
+///
+/// # Errors
+/// When the runtime API cannot be reached.
+pub async fn serve_consumer<Q, F, Fut>(queue: Option<Q>, handle: F) -> Result<(), Error>
+where
+    Q: DeadLetterQueue,
+    F: Fn(Invocation) -> Fut,
+    Fut: Future<Output = Result<Value, Failure>>,
+{
+    let (queue, handle) = (queue.as_ref(), &handle);
+    serve(|invocation| async move {
+        let payload = invocation.payload.clone();
+        let queue = queue.filter(|_| !invocation.redriven);
+        let handled: Handled<'_, Value> = Box::pin(handle(invocation));
+        settle(queue, payload, handled.await).await
+    })
+    .await
+}
+
+/// The answer to a call whose handler came to `handled`.
+async fn settle<Q: DeadLetterQueue>(
+    queue: Option<&Q>,
+    payload: Value,
+    handled: Result<Value, Failure>,
+) -> Result<Value, Failure> {
+    match (handled, queue) {
+        (Err(failure @ (Failure::Permanent(_) | Failure::Waiting(_))), Some(queue)) => {
+            give_up(queue, payload, &failure).await?;
+            // Who called by hand sees it; the bus does not look at answers.
+            Ok(json!({"givenUp": failure.class(), "cause": failure.to_string()}))
+        }
+        (handled, _) => handled,
+    }
+}
+
+async fn give_up(
+    queue: &impl DeadLetterQueue,
+    payload: Value,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    let given_up = GivenUp::new(payload, failure, Timestamp::now());
+    queue.give_up(&given_up).await.map_err(|error| {
+        Failure::Transient(format!("{failure}; {error}: {:?}", error.0.to_string()))
+    })?;
+    tracing::error!(class = failure.class(), reason = %failure, "gave the message up");
+    Ok(())
+}
+
+/// Serves a consumer of a table's stream: like [`serve_consumer`], record by record. A redrive
+/// calls with one record, whose failure is the call's.
+///
+/// # Errors
+/// When the runtime API cannot be reached.
+pub async fn serve_stream<Q, F, Fut>(queue: Option<Q>, handle: F) -> Result<(), Error>
+where
+    Q: DeadLetterQueue,
+    F: Fn(Value) -> Fut,
+    Fut: Future<Output = Result<BatchAnswer, Failure>>,
+{
+    let (queue, handle) = (queue.as_ref(), &handle);
+    serve(|invocation| async move {
+        let handled: Handled<'_, BatchAnswer> = Box::pin(handle(invocation.payload));
+        let answer = handled.await?;
+        settle_batch(queue, invocation.redriven, answer).await
+    })
+    .await
+}
+
+async fn settle_batch<Q: DeadLetterQueue>(
+    queue: Option<&Q>,
+    redriven: bool,
+    mut answer: BatchAnswer,
+) -> Result<Value, Failure> {
+    if redriven {
+        return match answer.given_up().first() {
+            Some(given_up) => Err(given_up.failure.clone()),
+            None => Ok(answer.into_payload()),
+        };
+    }
+    let mut kept = Vec::new();
+    for given_up in answer.given_up() {
+        let sent = match queue {
+            Some(queue) => give_up(queue, given_up.payload(), &given_up.failure).await,
+            None => Err(given_up.failure.clone()),
+        };
+        if let Err(failure) = &sent {
+            tracing::error!(class = failure.class(), reason = %failure, "record comes again");
+        }
+        kept.push(sent.is_ok());
+    }
+    answer.settle(&kept);
+    Ok(answer.into_payload())
+}
+
 /// Serves a function behind the HTTP API; a problem is an answer, too.
 ///
 /// # Errors
@@ -67,7 +207,10 @@ where
     let handle = &handle;
     serve(|invocation| async move {
         let request = HttpRequest::from_payload(invocation.payload)?;
-        Ok(answer(handle(request).await).into_payload())
+        let answered = budget::in_time(handle(request)).await;
+        let answered = answered
+            .unwrap_or_else(|late| Err(Problem::from(Failure::Transient(late.to_string()))));
+        Ok(answer(answered).into_payload())
     })
     .await
 }
@@ -97,7 +240,94 @@ pub fn event_of(payload: Value) -> Result<Envelope, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use event_sourcing::dead_letter::{Class, InMemoryDeadLetterQueue, NotTaken};
+
+    /// A queue that takes nothing.
+    struct Closed;
+
+    impl DeadLetterQueue for Closed {
+        async fn give_up(&self, _: &GivenUp) -> Result<(), NotTaken> {
+            Err(NotTaken("closed".into()))
+        }
+    }
+
+    fn permanent() -> Failure {
+        Failure::Permanent("no such order".into())
+    }
+
+    #[tokio::test]
+    async fn what_will_never_be_taken_goes_to_the_queue_with_its_cause_and_is_acknowledged() {
+        let queue = InMemoryDeadLetterQueue::default();
+        for failure in [permanent(), Failure::Waiting("the gateway is down".into())] {
+            let payload = json!({"eventId": "1"});
+            let answer = settle(Some(&queue), payload.clone(), Err(failure.clone())).await;
+            assert_eq!(answer.unwrap()["givenUp"], json!(failure.class()));
+            let [given_up] = queue.drain().try_into().unwrap();
+            assert_eq!(given_up.payload, payload);
+            assert_eq!(given_up.cause, failure.to_string());
+            assert_eq!(given_up.class, Class::of_error_type(failure.class()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_succeed_later_and_what_no_queue_takes_is_the_platforms() {
+        let queue = InMemoryDeadLetterQueue::default();
+        let later = Failure::Transient("busy".into());
+        let settled = settle(Some(&queue), Value::Null, Err(later.clone())).await;
+        assert_eq!(settled, Err(later));
+        assert!(queue.drain().is_empty());
+        let without = settle(None::<&Closed>, Value::Null, Err(permanent())).await;
+        assert_eq!(without, Err(permanent()));
+        let closed = settle(Some(&Closed), Value::Null, Err(permanent())).await;
+        assert!(matches!(closed, Err(Failure::Transient(_))), "{closed:?}");
+    }
+
+    fn a_batch_with_one_given_up() -> BatchAnswer {
+        let mut answer = BatchAnswer::default();
+        answer.give_up("1", json!({"r": 1}), permanent());
+        answer.fail("2");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_given_up_does_not_hold_up_its_shard() {
+        let failures = |answer: Value| answer["batchItemFailures"].clone();
+        let queue = InMemoryDeadLetterQueue::default();
+        let answer = settle_batch(Some(&queue), false, a_batch_with_one_given_up()).await;
+        assert_eq!(failures(answer.unwrap()), json!([{"itemIdentifier": "2"}]));
+        let [given_up] = queue.drain().try_into().unwrap();
+        assert_eq!(given_up.payload, json!({"Records": [{"r": 1}]}));
+
+        let both = json!([{"itemIdentifier": "2"}, {"itemIdentifier": "1"}]);
+        let answer = settle_batch(Some(&Closed), false, a_batch_with_one_given_up()).await;
+        assert_eq!(failures(answer.unwrap()), both);
+        let answer = settle_batch(None::<&Closed>, false, a_batch_with_one_given_up()).await;
+        assert_eq!(failures(answer.unwrap()), both);
+    }
+
+    #[tokio::test]
+    async fn a_redrive_that_fails_is_told_and_not_given_up_once_more() {
+        let queue = InMemoryDeadLetterQueue::default();
+        let answer = settle_batch(Some(&queue), true, a_batch_with_one_given_up()).await;
+        assert_eq!(answer, Err(permanent()));
+        assert!(queue.drain().is_empty());
+        let mut context = Context::default();
+        assert_eq!(redrive_of(&context), None);
+        for (custom, id) in [(json!({}), None), (json!({REDRIVE_KEY: "id"}), Some("id"))] {
+            context.client_context = serde_json::from_value(json!({ "custom": custom })).unwrap();
+            assert_eq!(redrive_of(&context), id);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_does_not_end_is_cut_off_and_its_message_comes_again() {
+        let never = std::future::pending::<Result<(), Failure>>();
+        let cut_off = in_time(Duration::from_secs(14), never).await;
+        assert!(matches!(cut_off, Err(Failure::Transient(_))), "{cut_off:?}");
+        let deadline = SystemTime::now() + Duration::from_secs(15);
+        assert!(time_left(deadline) <= Duration::from_millis(14_500));
+        assert_eq!(time_left(SystemTime::UNIX_EPOCH), Duration::ZERO);
+    }
 
     #[test]
     fn an_event_is_taken_from_the_bus_or_as_it_is() {

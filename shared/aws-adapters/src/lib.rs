@@ -12,6 +12,10 @@
 #[cfg(feature = "logs")]
 pub mod cloudwatch_markers;
 pub mod connection;
+#[cfg(feature = "dead-letters")]
+pub mod dead_letter_message;
+#[cfg(feature = "dead-letters")]
+pub mod dynamodb_dead_letters;
 pub mod dynamodb_event_store;
 #[cfg(feature = "feed")]
 pub mod dynamodb_feed;
@@ -34,6 +38,10 @@ pub mod parameter_store;
 pub mod publications;
 #[cfg(feature = "ses")]
 pub mod ses_mailer;
+#[cfg(feature = "dead-letter-queue")]
+pub mod sqs_dead_letter_queue;
+#[cfg(feature = "dead-letters")]
+pub mod stream_history;
 pub mod stream_record;
 pub mod table_items;
 pub mod telemetry;

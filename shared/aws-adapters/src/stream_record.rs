@@ -3,7 +3,7 @@
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 use std::str::FromStr;
 
 /// One record of a batch.
@@ -16,10 +16,42 @@ struct StreamRecord {
     event: Option<Envelope>,
 }
 
-/// Which records of a batch have to come again; the platform goes on from the first of them.
+/// An event that was stored, with the record that tells of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// Identifies the record in the answer to the platform.
+    pub sequence_number: String,
+    /// The event.
+    pub event: Envelope,
+    /// The record as it was delivered.
+    pub record: Value,
+}
+
+/// A record that will never be handled as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenUpRecord {
+    /// Identifies the record in the answer to the platform.
+    pub sequence_number: String,
+    /// The record as it was delivered.
+    pub record: Value,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl GivenUpRecord {
+    /// What the function is called with to try this record alone again.
+    #[must_use]
+    pub fn payload(&self) -> Value {
+        json!({ "Records": [self.record] })
+    }
+}
+
+/// Which records of a batch have to come again, and which are given up; the platform goes on from
+/// the first that has to come again.
 #[derive(Debug, Default)]
 pub struct BatchAnswer {
     failures: Vec<DynamoDbBatchItemFailure>,
+    given_up: Vec<GivenUpRecord>,
 }
 
 impl BatchAnswer {
@@ -30,20 +62,43 @@ impl BatchAnswer {
         self.failures.push(failure);
     }
 
-    /// Reports a record that is no event: it goes its way to the dead-letter queue.
-    fn refuse(&mut self, error: &RecordError) {
-        tracing::error!(reason = %error, "record refused");
-        if let RecordError::NotAnEvent {
-            sequence_number, ..
-        } = error
-        {
-            self.fail(sequence_number);
+    /// Gives a record up, so that it does not hold up what comes after it: it goes to the
+    /// dead-letter queue at once.
+    ///
+    /// Going on with its stream is safe, because no consumer needs to have seen an event before it
+    /// gets the next one: handlers decide from what the trigger tells or from the store, and a row
+    /// that misses a version is folded anew.
+    pub fn give_up(&mut self, sequence_number: &str, record: Value, failure: Failure) {
+        self.given_up.push(GivenUpRecord {
+            sequence_number: sequence_number.to_owned(),
+            record,
+            failure,
+        });
+    }
+
+    /// What was given up.
+    #[must_use]
+    pub fn given_up(&self) -> &[GivenUpRecord] {
+        &self.given_up
+    }
+
+    /// Settles what was given up: `kept` says whether the dead-letter queue has a record. What it
+    /// has not comes again.
+    pub fn settle(&mut self, kept: &[bool]) {
+        let given_up = std::mem::take(&mut self.given_up);
+        let mut kept = kept.iter().copied();
+        for one in given_up {
+            if !kept.next().unwrap_or(false) {
+                self.fail(&one.sequence_number);
+            }
         }
     }
 
-    /// The payload that Lambda answers with (`ReportBatchItemFailures`).
+    /// The payload that Lambda answers with (`ReportBatchItemFailures`). What was given up and is
+    /// not settled comes again, too.
     #[must_use]
-    pub fn into_payload(self) -> Value {
+    pub fn into_payload(mut self) -> Value {
+        self.settle(&[]);
         let mut response = DynamoDbEventResponse::default();
         response.batch_item_failures = self.failures;
         serde_json::to_value(response).unwrap_or_default()
@@ -69,48 +124,61 @@ enum RecordError {
     },
 }
 
-/// The events stored in a batch, in order, each with its record's number. Changes that are no new
-/// event are passed over; a record that is no event is reported in the answer.
+/// The events stored in a batch, in order, each with its record. Changes that are no new event are
+/// passed over; a record that is no event is given up in the answer.
 ///
 /// # Errors
 /// [`Failure::Permanent`], when the payload is no batch, or a record cannot even be reported.
-pub fn stored_events(payload: Value) -> Result<(Vec<(String, Envelope)>, BatchAnswer), Failure> {
+pub fn stored_events(payload: Value) -> Result<(Vec<StoredEvent>, BatchAnswer), Failure> {
     let permanent = |error: RecordError| Failure::Permanent(error.to_string());
     let mut answer = BatchAnswer::default();
     let mut events = Vec::new();
-    for record in records(payload).map_err(permanent)? {
-        match record {
+    for (index, record) in records(payload).map_err(permanent)?.into_iter().enumerate() {
+        match read(index, &record) {
             Ok(StreamRecord {
                 sequence_number,
                 event,
-            }) => events.extend(event.map(|event| (sequence_number, event))),
-            Err(error @ RecordError::NotAnEvent { .. }) => answer.refuse(&error),
+            }) => events.extend(event.map(|event| StoredEvent {
+                sequence_number,
+                event,
+                record,
+            })),
+            Err(RecordError::NotAnEvent {
+                sequence_number,
+                reason,
+            }) => {
+                let failure = Failure::Permanent(format!("the record is not an event: {reason}"));
+                answer.give_up(&sequence_number, record, failure);
+            }
             Err(error) => return Err(permanent(error)),
         }
     }
     Ok((events, answer))
 }
 
-/// The records of a batch, in order, each read or refused by itself.
-///
-/// # Errors
-/// [`RecordError::NoBatch`] for the whole payload; the others for one record.
-fn records(payload: Value) -> Result<Vec<Result<StreamRecord, RecordError>>, RecordError> {
+/// The event in a batch of one record; `None` when it is another batch, or no event.
+#[must_use]
+pub fn single_event(payload: &Value) -> Option<Envelope> {
+    match payload.get("Records")?.as_array()?.as_slice() {
+        [record] => read(0, record).ok()?.event,
+        _ => None,
+    }
+}
+
+/// The records of a batch, in order.
+fn records(payload: Value) -> Result<Vec<Value>, RecordError> {
     let Value::Object(mut payload) = payload else {
         return Err(RecordError::NoBatch);
     };
-    let Some(Value::Array(records)) = payload.remove("Records") else {
-        return Err(RecordError::NoBatch);
-    };
-    Ok(records.into_iter().enumerate().map(record).collect())
+    match payload.remove("Records") {
+        Some(Value::Array(records)) => Ok(records),
+        _ => Err(RecordError::NoBatch),
+    }
 }
 
-fn record((index, mut record): (usize, Value)) -> Result<StreamRecord, RecordError> {
+fn read(index: usize, record: &Value) -> Result<StreamRecord, RecordError> {
     let inserted = record.get("eventName").and_then(Value::as_str) == Some("INSERT");
-    let change = record
-        .get_mut("dynamodb")
-        .map(Value::take)
-        .unwrap_or_default();
+    let change = &record["dynamodb"];
     let sequence_number = change
         .get("SequenceNumber")
         .and_then(Value::as_str)
@@ -169,7 +237,6 @@ fn attribute(value: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_bad_record_fails_alone() {
@@ -180,14 +247,35 @@ mod tests {
         let removed = json!({"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "2"}});
         let bad = json!({"eventName": "INSERT", "dynamodb": {"SequenceNumber": "3",
             "NewImage": {"eventId": {"B": "AAAA"}}}});
-        let batch = records(json!({"Records": [good, removed, bad, {}]})).unwrap();
-        let event = batch[0].clone().unwrap().event.unwrap();
-        assert_eq!(event.position(), Some(("order-1", 1)));
-        assert_eq!(event.data["totalAmount"].to_string(), "150.75");
-        assert_eq!(batch[1].clone().unwrap().event, None);
-        assert!(matches!(&batch[2],
-            Err(RecordError::NotAnEvent { sequence_number, .. }) if sequence_number == "3"));
-        assert_eq!(batch[3], Err(RecordError::NoSequenceNumber(3)));
-        assert_eq!(records(json!({})), Err(RecordError::NoBatch));
+        let (events, answer) =
+            stored_events(json!({"Records": [good.clone(), removed, bad.clone()]})).unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].event.position(), Some(("order-1", 1)));
+        assert_eq!(events[0].event.data["totalAmount"].to_string(), "150.75");
+        assert_eq!(events[0].record, good);
+        let [given_up] = answer.given_up() else {
+            panic!("one record is given up: {answer:?}");
+        };
+        assert_eq!(given_up.sequence_number, "3");
+        assert_eq!(given_up.payload(), json!({"Records": [bad]}));
+        for no_batch in [json!({}), json!([]), json!({"Records": [{}]})] {
+            assert!(matches!(
+                stored_events(no_batch),
+                Err(Failure::Permanent(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn what_the_dead_letter_queue_does_not_have_comes_again() {
+        let mut answer = BatchAnswer::default();
+        for number in ["1", "2", "3"] {
+            answer.give_up(number, Value::Null, Failure::Permanent("no".into()));
+        }
+        answer.settle(&[true, false, true]);
+        assert_eq!(
+            answer.into_payload()["batchItemFailures"],
+            json!([{"itemIdentifier": "2"}])
+        );
     }
 }

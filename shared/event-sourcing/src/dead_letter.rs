@@ -15,6 +15,7 @@ mod in_memory;
 mod intake;
 mod operator;
 mod port;
+mod queue;
 mod round;
 mod turn;
 
@@ -24,6 +25,7 @@ pub use operator::{ActRefused, Operator, park, purge, release, resolve};
 #[cfg(feature = "runtime")]
 pub use port::update;
 pub use port::{DeadLetters, DeadLettersError};
+pub use queue::{DeadLetterQueue, GivenUp, InMemoryDeadLetterQueue, NotTaken};
 pub use round::{Claimed, Outcome, REDRIVER, RedrivePolicy, after_round, claim, postpone};
 pub use turn::{Waiting, due_in_order};
 
@@ -35,6 +37,10 @@ use serde_json::Value;
 const REMEMBERED_MESSAGES: usize = 100;
 /// Longest cause that is kept, in bytes.
 const MAX_CAUSE_BYTES: usize = 2048;
+/// Longest note of an entry, in bytes.
+const MAX_NOTE_BYTES: usize = 512;
+/// Most entries of a history: with them and a small payload, a letter fits into an item of a table.
+const MAX_ENTRIES: usize = 300;
 
 /// A message that a consumer gave up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +59,9 @@ pub struct DeadLetter {
     /// The event in it, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventRef>,
+    /// The call that was given up, where the platform told: a retry keeps its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// How often the consumer was called, in all.
     pub attempts: u32,
     /// When it failed first.
@@ -214,6 +223,8 @@ pub enum Act {
     Resolved,
     /// An operator dropped it.
     Purged,
+    /// Entries that were left out, so many of them, for the history had grown too long.
+    LeftOut,
 }
 
 impl DeadLetter {
@@ -226,6 +237,13 @@ impl DeadLetter {
         }
     }
 
+    /// The id that every redrive of it is called with: that of the call that was given up, so that
+    /// the consumer knows what it began itself then.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        self.request_id.as_deref().unwrap_or(&self.letter_id)
+    }
+
     /// Whether a redriver is at it.
     #[must_use]
     pub fn is_claimed(&self, now: Timestamp) -> bool {
@@ -234,7 +252,7 @@ impl DeadLetter {
 
     /// Notes what happened.
     fn note(&mut self, at: Timestamp, by: &str, act: Act, note: impl Into<String>) {
-        let note = cut(note.into());
+        let note = cut(note.into(), MAX_NOTE_BYTES);
         if let Some(last) = self.history.last_mut()
             && (last.act, last.by.as_str(), &last.note) == (act, by, &note)
             && matches!(act, Act::GivenUpAgain | Act::Postponed)
@@ -250,6 +268,24 @@ impl DeadLetter {
             note,
             times: 1,
         });
+        self.leave_out();
+    }
+
+    /// Keeps a history that grows without end within its bound: how it began, and the last.
+    fn leave_out(&mut self) {
+        if self.history.len() <= MAX_ENTRIES {
+            return;
+        }
+        let oldest = self.history.remove(1);
+        let before = match oldest.act {
+            Act::LeftOut => oldest.times,
+            _ => 1,
+        };
+        if let Some(next) = self.history.get_mut(1) {
+            next.act = Act::LeftOut;
+            next.note = String::from("older entries");
+            next.times = before.saturating_add(1);
+        }
     }
 
     fn wait_until(&mut self, due: Timestamp) {
@@ -313,10 +349,10 @@ impl Filter {
     }
 }
 
-/// A text that is not longer than a cause may be.
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_CAUSE_BYTES {
-        let mut end = MAX_CAUSE_BYTES;
+/// A text of so many bytes at most.
+fn cut(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let mut end = bytes;
         while !text.is_char_boundary(end) {
             end -= 1;
         }

@@ -4,6 +4,7 @@ use crate::chain::Head;
 use crate::decider::{Decider, Event};
 use crate::envelope::Envelope;
 use crate::ids::event_id;
+use crate::retry::budget::{self, in_time};
 use crate::retry::{FullJitter, Retry, Retryable};
 use crate::store::{AppendError, AppendWith, EventStore, ReadError};
 use crate::upcaster::written_version;
@@ -217,7 +218,11 @@ pub async fn load<D: Decider, R: Debug + 'static>(
     store: &impl EventStore,
     stream: &str,
 ) -> Result<Loaded<D::State>, ExecuteError<D::Rejection, R>> {
-    let history = retrying(|| store.read(stream, 1)).await?;
+    let history = retrying(|| async {
+        let read = in_time(store.read(stream, 1)).await;
+        read.unwrap_or_else(|late| Err(ReadError::Unavailable(late.into())))
+    })
+    .await?;
     Ok(Loaded {
         state: fold::<D>(&history)?,
         head: Head::after(history.last()),
@@ -333,7 +338,8 @@ async fn run<D: Decider, R: Debug + 'static>(
             .envelopes(stream, &decided)
             .map_err(|error| ExecuteError::Append(AppendError::Malformed(error.to_string())))?;
         let first_id = envelopes.first().map(|first| first.event_id.clone());
-        match append(&state, &head, envelopes).await {
+        let appended = in_time(append(&state, &head, envelopes)).await;
+        match appended.unwrap_or_else(|late| Err(AppendError::Unavailable(late.into()))) {
             Ok(events) => {
                 return Ok(Executed {
                     version: head.version + events.len() as u64,
@@ -354,7 +360,7 @@ async fn run<D: Decider, R: Debug + 'static>(
                 });
             }
             Err(error) => {
-                let Some(wait) = waits.next() else {
+                let Some(wait) = waits.next().filter(|wait| budget::allows(*wait)) else {
                     return Err(ExecuteError::Append(error));
                 };
                 if error.retry() == Retry::AfterReload {
@@ -368,7 +374,7 @@ async fn run<D: Decider, R: Debug + 'static>(
     }
 }
 
-/// Calls again, with backoff, while the failure says "later".
+/// Calls again, with backoff, while the failure says "later" and the invocation has the time.
 ///
 /// # Errors
 /// The last failure.
@@ -381,8 +387,8 @@ where
     loop {
         match call().await {
             Err(error) if error.retry() == Retry::Later => match waits.next() {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
+                Some(wait) if budget::allows(wait) => tokio::time::sleep(wait).await,
+                _ => return Err(error),
             },
             settled => return settled,
         }

@@ -1,6 +1,8 @@
 //! What to do with a failure, and how long to wait: exponential backoff with full jitter.
 
 #[cfg(feature = "runtime")]
+pub mod budget;
+#[cfg(feature = "runtime")]
 mod full_jitter;
 
 #[cfg(feature = "runtime")]

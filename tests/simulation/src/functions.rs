@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_adapters::eventbridge_publisher::EventBridgePublisher;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
 use aws_adapters::lambda::{answer, event_of};
+use aws_adapters::stream_record::BatchAnswer;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
 use jiff::SignedDuration;
@@ -70,14 +71,16 @@ pub async fn call(
             let handler = publish_events::handler::Handler {
                 publisher: EventBridgePublisher::over(Bus(Arc::clone(world))),
             };
-            handler.handle(payload).await
+            // Without a queue of their own: what is given up comes again, as from a platform.
+            handler.handle(payload).await.map(BatchAnswer::into_payload)
         }
         "project-orders" => {
             let handler = project_orders::handler::Handler {
                 store: Store::new(world),
                 tables: Tables(Rows(Arc::clone(world))),
             };
-            handler.handle(payload).await
+            // Without a queue of their own: what is given up comes again, as from a platform.
+            handler.handle(payload).await.map(BatchAnswer::into_payload)
         }
         _ => consume(world, program, event_of(payload)?, request_id)
             .await

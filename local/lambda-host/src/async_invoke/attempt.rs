@@ -73,6 +73,8 @@ impl Inner {
             payload: Bytes::from(pending.payload.clone()),
             trace: pending.trace.clone(),
             request_id: Some(pending.id.clone()),
+            // Lambda passes none to an asynchronous invocation.
+            client_context: None,
         };
         match self.invoke.invoke_boxed(request).await {
             Ok(invocation) if invocation.succeeded() => {

@@ -103,6 +103,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
             "deadline": event.context.deadline,
             "arn": event.context.invoked_function_arn,
             "trace": event.context.xray_trace_id,
+            "custom": event.context.client_context.as_ref().map(|told| &told.custom),
         })),
         _ => Ok(event.payload),
     }

@@ -60,7 +60,7 @@ async fn a_function_sees_lambdas_environment_and_nothing_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_carries_its_id_deadline_arn_and_trace() {
+async fn an_event_carries_its_id_deadline_arn_trace_and_what_the_caller_tells() {
     let host = host(function::spec("f")).await;
     let now = || {
         let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
@@ -69,6 +69,7 @@ async fn an_event_carries_its_id_deadline_arn_and_trace() {
     let request = InvokeRequest {
         trace: Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned()),
         request_id: Some("8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+        client_context: Some(r#"{"custom": {"redrive": "id"}}"#.to_owned()),
         ..InvokeRequest::new("f", payload(&json!({"do": "context"})))
     };
     let before = now();
@@ -81,6 +82,7 @@ async fn an_event_carries_its_id_deadline_arn_and_trace() {
         context["arn"],
         "arn:aws:lambda:us-east-1:000000000000:function:f"
     );
+    assert_eq!(context["custom"], json!({"redrive": "id"}));
     let deadline = context["deadline"].as_u64().expect("a number");
     assert!((before + 60_000..=now() + 60_000).contains(&deadline));
 }

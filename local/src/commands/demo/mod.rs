@@ -93,7 +93,7 @@ async fn judged(
         printer,
         &outcomes,
         &evidence.stored,
-        &stack.dead_letter_depths(),
+        &stack.dead_letter_depths().await?,
     );
     let kept = report::print_invariants(printer, &invariants::check(&evidence));
     Ok(as_expected && kept)

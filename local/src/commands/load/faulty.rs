@@ -196,7 +196,7 @@ impl FaultyLoad<'_> {
             prices: Prices::list(),
             evidence,
             is_over: healed.unrest.is_none() || !interrupted,
-            dead_letters: stack.dead_letter_depths(),
+            dead_letters: stack.dead_letter_depths().await?,
             chaos: Some(Chaos {
                 plan: self.plan.clone(),
                 done,

@@ -139,6 +139,7 @@ impl Load<'_> {
     ) -> Result<Report, LocalError> {
         let accepted = placed.iter().filter_map(|one| one.order.clone()).collect();
         let evidence = evidence(self.stack, accepted, Some(sagas.rewrites)).await?;
+        let dead_letters = self.stack.dead_letter_depths().await?;
         Ok(Report::of(Run {
             lines: placed.len(),
             placed,
@@ -147,7 +148,7 @@ impl Load<'_> {
             prices: Prices::list(),
             evidence,
             is_over: rest.unrest.is_none() || !rest.interrupted,
-            dead_letters: self.stack.dead_letter_depths(),
+            dead_letters,
             chaos: None,
         }))
     }

@@ -34,6 +34,7 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 const FUNCTION: &str = include_str!("templates/consumer/function.yaml.txt");
+const ALARM: &str = include_str!("templates/consumer/alarm.yaml.txt");
 const EVENT: &str = include_str!("templates/consumer/event.json.txt");
 /// What happens to orders and to SKUs; a consumer of orders' events wants that of orders.
 const STOCK_MOVES: &str = "InventoryUpdated";
@@ -188,6 +189,56 @@ fn template(plan: &mut Plan, name: &Name, events: &[EventType]) -> Result<(), Lo
             "      PolicyDocument:",
         ],
         &format!("        - !Ref {}Dlq\n", name.pascal()),
+    )?;
+    redriven(plan, name)
+}
+
+/// The redriver takes in what the consumer gives up, and may call it.
+fn redriven(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
+    let (kebab, pascal) = (name.kebab(), name.pascal());
+    let template = "template.yaml";
+    let redriver = "  RedriveDlqFunction:";
+    let queues = "              Action: [sqs:DeleteMessage, sqs:ReceiveMessage]";
+    let calls = "              Action: [lambda:InvokeFunction]";
+    for (anchors, text) in [
+        (
+            [
+                redriver,
+                "          CONSUMERS: !Sub |",
+                "              \"notify-user\"",
+            ],
+            format!(
+                "              \"{kebab}\": {{\"queue\": \"${{{pascal}Dlq}}\", \
+                 \"function\": \"${{{pascal}Function}}\"}},\n"
+            ),
+        ),
+        (
+            [
+                redriver,
+                queues,
+                "                - !GetAtt NotifyUserDlq.Arn",
+            ],
+            format!("                - !GetAtt {pascal}Dlq.Arn\n"),
+        ),
+        (
+            [
+                redriver,
+                calls,
+                "                - !GetAtt NotifyUserFunction.Arn",
+            ],
+            format!("                - !GetAtt {pascal}Function.Arn\n"),
+        ),
+    ] {
+        plan.insert(template, &anchors, &text)?;
+    }
+    plan.insert(
+        template,
+        &[
+            redriver,
+            "  DeadLettersParkedAlarm:",
+            "  NotifyUserDlqAlarm:",
+        ],
+        &fill(ALARM, &[("name", kebab), ("Name", &pascal)]),
     )
 }
 

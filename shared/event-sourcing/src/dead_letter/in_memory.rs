@@ -1,6 +1,6 @@
 //! Letters in memory, for tests and simulation.
 
-use super::{DeadLetter, DeadLetters, DeadLettersError, Filter, Waiting};
+use super::{DeadLetter, DeadLetters, DeadLettersError, Filter, Status, Waiting};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,5 +48,11 @@ impl DeadLetters for InMemoryDeadLetters {
 
     async fn waiting(&self) -> Result<Vec<Waiting>, DeadLettersError> {
         Ok(self.lock().values().filter_map(Waiting::of).collect())
+    }
+
+    async fn parked(&self) -> Result<usize, DeadLettersError> {
+        let kept = self.lock();
+        let parked = kept.values().filter(|one| one.status == Status::Parked);
+        Ok(parked.count())
     }
 }

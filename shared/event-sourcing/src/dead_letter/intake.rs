@@ -1,7 +1,8 @@
 //! A message of a dead-letter queue becomes a letter.
 
 use super::{
-    Act, Class, DeadLetter, EventRef, REDRIVER, REMEMBERED_MESSAGES, RedrivePolicy, Status, cut,
+    Act, Class, DeadLetter, EventRef, MAX_CAUSE_BYTES, REDRIVER, REMEMBERED_MESSAGES,
+    RedrivePolicy, Status, cut,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub struct Received {
     pub payload: Value,
     /// The event in it, where there is one.
     pub event: Option<EventRef>,
+    /// The call that was given up, where the platform tells.
+    pub request_id: Option<String>,
     /// How often the consumer was called.
     pub attempts: u32,
     /// When it failed first.
@@ -68,12 +71,13 @@ pub fn take_in(
     if letter.last_failed_at <= received.last_failed_at {
         letter.last_failed_at = received.last_failed_at;
         letter.class = received.class;
-        letter.cause = cut(received.cause);
+        letter.cause = cut(received.cause, MAX_CAUSE_BYTES);
     }
     let cause = letter.cause.clone();
     letter.note(now, REDRIVER, Act::GivenUpAgain, cause);
     if !letter.status.is_open() {
         letter.payload = received.payload;
+        letter.request_id = received.request_id;
         letter.round = 0;
         letter.wait_until(due);
         park_uncallable(&mut letter, received.callable, now);
@@ -86,9 +90,10 @@ fn new_letter(received: Received, due: Timestamp, now: Timestamp) -> DeadLetter 
         letter_id: received.letter_id(),
         consumer: received.consumer,
         class: received.class,
-        cause: cut(received.cause),
+        cause: cut(received.cause, MAX_CAUSE_BYTES),
         payload: received.payload,
         event: received.event,
+        request_id: received.request_id,
         attempts: received.attempts,
         first_failed_at: received.first_failed_at,
         last_failed_at: received.last_failed_at,

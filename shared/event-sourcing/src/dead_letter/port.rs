@@ -83,6 +83,13 @@ pub trait DeadLetters: Send + Sync {
     /// # Errors
     /// [`DeadLettersError`].
     fn waiting(&self) -> impl Future<Output = Result<Vec<Waiting>, DeadLettersError>> + Send;
+
+    /// How many letters are parked. An adapter MUST follow every page; it MAY be some seconds
+    /// behind.
+    ///
+    /// # Errors
+    /// [`DeadLettersError`].
+    fn parked(&self) -> impl Future<Output = Result<usize, DeadLettersError>> + Send;
 }
 
 /// Changes a letter: get, decide, save; when somebody else changed it in between, again. `None`

@@ -1,6 +1,6 @@
 //! Rounds: a letter is claimed, its consumer called, the outcome noted.
 
-use super::{Act, Class, DeadLetter, Status, cut};
+use super::{Act, Class, DeadLetter, MAX_CAUSE_BYTES, Status, cut};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ pub fn postpone(
 
 fn failed(letter: &mut DeadLetter, class: Class, cause: &str, now: Timestamp) {
     letter.class = class;
-    letter.cause = cut(cause.to_owned());
+    letter.cause = cut(cause.to_owned(), MAX_CAUSE_BYTES);
     letter.last_failed_at = now;
 }
 

@@ -26,6 +26,7 @@ fn received(message: &str, version: u64) -> Received {
             stream_id: Some("order-1".to_owned()),
             version: Some(version),
         }),
+        request_id: Some("call-1".to_owned()),
         attempts: 3,
         first_failed_at: at(10),
         last_failed_at: at(20),
@@ -282,6 +283,26 @@ fn a_cause_is_kept_up_to_a_limit() {
     };
     let letter = take_in(None, long, &POLICY, 1.0, at(0)).unwrap();
     assert_eq!(letter.cause.len(), MAX_CAUSE_BYTES);
+}
+
+#[test]
+fn a_history_keeps_how_it_began_and_its_last_entries() {
+    let mut letter = a_letter(2);
+    for number in 0..500 {
+        let again = Received {
+            cause: format!("cause {number}"),
+            message_id: number.to_string(),
+            ..received("m", 2)
+        };
+        letter = take_in(Some(letter), again, &POLICY, 1.0, at(40)).unwrap();
+    }
+    assert_eq!(letter.history.len(), MAX_ENTRIES);
+    assert_eq!(letter.history[0].act, Act::TakenIn);
+    let left_out = &letter.history[1];
+    assert_eq!((left_out.act, left_out.times), (Act::LeftOut, 202));
+    let all: u32 = letter.history.iter().map(|entry| entry.times).sum();
+    assert_eq!(all, 501);
+    assert_eq!(letter.history[MAX_ENTRIES - 1].note, "cause 499");
 }
 
 #[tokio::test]

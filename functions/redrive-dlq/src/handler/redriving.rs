@@ -1,0 +1,237 @@
+//! Rounds: each due letter's consumer is called once, a stream's letters in the order of its
+//! versions.
+
+use super::{CLAIM, Handler, PATIENCE, has_time};
+use crate::call::{Call, Counts};
+use crate::config::Consumer;
+use crate::ports::Platform;
+use aws_adapters::function_calls::{CallError, Called};
+use event_sourcing::clock::Clock;
+use event_sourcing::dead_letter::{
+    Claimed, Class, DeadLetter, DeadLetters, DeadLettersError, Outcome, Status, Waiting,
+    after_round, claim, due_in_order, postpone, update,
+};
+use event_sourcing::failure::Failure;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Why a letter waits whose consumer could not be called.
+const NOT_CALLED: &str = "the platform did not call the consumer";
+
+/// What became of a letter whose turn it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Redriven,
+    Failed,
+    Parked,
+    /// What its consumer needs is down.
+    Waits,
+    /// It was not tried.
+    Skipped,
+}
+
+impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
+    /// Redrives what is due.
+    ///
+    /// # Errors
+    /// When the table does not say what is waiting.
+    pub(super) async fn redrive(&self, call: &Call, counts: &mut Counts) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let waiting = self.asked_for(call, now).await?;
+        let lanes = due_in_order(&waiting, now);
+        counts.due = lanes.iter().map(Vec::len).sum();
+        if call.dry_run {
+            return Ok(());
+        }
+        let mut down = BTreeSet::new();
+        let mut over = false;
+        for lane in lanes {
+            let mut blocked = false;
+            for letter in lane {
+                let turn = match self.consumer(&letter.consumer) {
+                    Some(_) if down.contains(&letter.consumer) => Turn::Waits,
+                    Some(consumer) if !blocked && !over && has_time(PATIENCE) => {
+                        let turn = self.turn(consumer, letter, call).await;
+                        over = !pause(call.pause()).await;
+                        turn
+                    }
+                    _ => Turn::Skipped,
+                };
+                blocked |= turn != Turn::Redriven;
+                match turn {
+                    Turn::Redriven => counts.redriven += 1,
+                    Turn::Failed => counts.failed += 1,
+                    Turn::Parked => counts.parked += 1,
+                    Turn::Waits => {
+                        down.insert(letter.consumer.clone());
+                        counts.waiting += 1;
+                    }
+                    Turn::Skipped => counts.skipped += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The waiting letters that the call is about.
+    async fn asked_for(&self, call: &Call, now: Timestamp) -> Result<Vec<Waiting>, Failure> {
+        let waiting = self.letters.waiting().await;
+        let mut waiting = waiting.map_err(|error| Failure::from_error(&error))?;
+        waiting.retain(|one| {
+            let letters = call.letters.as_ref();
+            let named = letters.is_none_or(|letters| letters.contains(&one.letter_id));
+            named && call.is_about(&one.consumer)
+        });
+        if call.now {
+            for one in &mut waiting {
+                one.ready_at = one.ready_at.min(now);
+            }
+        }
+        Ok(waiting)
+    }
+
+    async fn turn(&self, consumer: &Consumer, waiting: &Waiting, call: &Call) -> Turn {
+        let turn = match self.claim(&waiting.letter_id, call.now).await {
+            Ok(Some(letter)) if letter.status == Status::Waiting => {
+                self.round(consumer, letter).await
+            }
+            Ok(Some(_)) => Ok(Turn::Parked),
+            Ok(None) => Ok(Turn::Skipped),
+            Err(error) => Err(error),
+        };
+        turn.unwrap_or_else(|error| {
+            tracing::error!(letter_id = waiting.letter_id, reason = %error, "not redriven");
+            Turn::Skipped
+        })
+    }
+
+    /// Takes hold of a letter, so that no other redriver calls with it; `None` when another has.
+    async fn claim(
+        &self,
+        letter_id: &str,
+        at_once: bool,
+    ) -> Result<Option<DeadLetter>, DeadLettersError> {
+        let now = self.clock.now();
+        let until = after(now, CLAIM);
+        update(&self.letters, letter_id, |stored| {
+            let Some(mut letter) = stored else {
+                return Ok(None);
+            };
+            if at_once {
+                letter.due_at = letter.due_at.min(Some(now));
+            }
+            Ok(match claim(letter, now, until, &self.policy) {
+                Claimed::ToCall(letter) | Claimed::Parked(letter) => Some(letter),
+                Claimed::NotNow => None,
+            })
+        })
+        .await
+    }
+
+    /// Calls the consumer with a claimed letter, and notes what came of it.
+    async fn round(
+        &self,
+        consumer: &Consumer,
+        letter: DeadLetter,
+    ) -> Result<Turn, DeadLettersError> {
+        let came_to = outcome(self.platform.call(consumer, &letter).await);
+        let now = self.clock.now();
+        let random = fastrand::f64();
+        let noted = update(&self.letters, &letter.letter_id, |stored| {
+            // The claim is over, and somebody else decided about the letter.
+            let ours = stored.filter(|stored| stored.claimed_until == letter.claimed_until);
+            Ok::<_, DeadLettersError>(ours.map(|stored| match &came_to {
+                Ok(outcome) => after_round(stored, outcome.clone(), &self.policy, random, now),
+                Err(_) => postpone(stored, NOT_CALLED.to_owned(), &self.policy, random, now),
+            }))
+        })
+        .await?;
+        tell(&letter, &came_to);
+        Ok(match noted.map(|noted| noted.status) {
+            Some(Status::Redriven) => Turn::Redriven,
+            Some(Status::Parked) => Turn::Parked,
+            Some(_) if waits(&came_to) => Turn::Waits,
+            Some(_) => Turn::Failed,
+            None => Turn::Skipped,
+        })
+    }
+}
+
+/// Waits between two calls; false when there is no time for that and for another call.
+async fn pause(pause: Duration) -> bool {
+    if pause.is_zero() {
+        return true;
+    }
+    if !has_time(PATIENCE.saturating_add(pause)) {
+        return false;
+    }
+    tokio::time::sleep(pause).await;
+    true
+}
+
+/// What a call says of the letter; an error, when the platform did not call the consumer.
+fn outcome(called: Result<Called, CallError>) -> Result<Outcome, CallError> {
+    let failed = |class, cause| Ok(Outcome::Failed { class, cause });
+    match called {
+        Ok(Called::Answer(answer)) if reports_failures(&answer) => {
+            let cause = "the consumer wants the record again; its log says why";
+            failed(Class::Transient, cause.to_owned())
+        }
+        Ok(Called::Answer(_)) => Ok(Outcome::Done),
+        Ok(Called::Failed {
+            error_type,
+            message,
+        }) => {
+            let class = Class::of_error_type(&error_type);
+            if class.as_str() == error_type {
+                failed(class, message)
+            } else {
+                failed(class, format!("{error_type}: {message}"))
+            }
+        }
+        // It will be so each time.
+        Err(error @ CallError::Refused { .. }) => failed(Class::Permanent, error.to_string()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether trying the consumer's other letters is of no use now.
+fn waits(came_to: &Result<Outcome, CallError>) -> bool {
+    match came_to {
+        Ok(Outcome::Failed { class, .. }) => *class == Class::Waiting,
+        Ok(Outcome::Done) => false,
+        Err(_) => true,
+    }
+}
+
+/// Whether the answer of a stream's consumer names records that have to come again.
+fn reports_failures(answer: &Value) -> bool {
+    let failures = answer.get("batchItemFailures").and_then(Value::as_array);
+    failures.is_some_and(|failures| !failures.is_empty())
+}
+
+fn tell(letter: &DeadLetter, came_to: &Result<Outcome, CallError>) {
+    let event_id = letter.event.as_ref().map(|event| event.event_id.as_str());
+    let letter_id = &letter.letter_id;
+    match came_to {
+        Ok(Outcome::Done) => tracing::info!(letter_id, event_id, "letter redriven"),
+        Ok(Outcome::Failed { class, cause }) => tracing::warn!(
+            letter_id,
+            event_id,
+            class = class.as_str(),
+            cause,
+            round = letter.round + 1,
+            "round failed"
+        ),
+        Err(error) => tracing::warn!(letter_id, event_id, reason = %error, "not called"),
+    }
+}
+
+fn after(now: Timestamp, time: Duration) -> Timestamp {
+    SignedDuration::try_from(time)
+        .ok()
+        .and_then(|time| now.checked_add(time).ok())
+        .unwrap_or(Timestamp::MAX)
+}
