@@ -122,9 +122,9 @@ async fn a_consumer_invoked_for_an_order_that_is_not_stored_says_so() {
     reserved["eventType"] = json!("InventoryUpdated");
     reserved["data"]["reason"] = json!("reserved");
     for (function, event) in [("update-inventory", plain()), ("process-payment", reserved)] {
-        let error = system.invoke(function, &event).await.unwrap_err();
-        assert_eq!(error["errorType"], "Permanent");
-        let message = error["errorMessage"].as_str().unwrap();
+        let answer = system.invoke(function, &event).await.unwrap();
+        assert_eq!(answer["givenUp"], "Permanent");
+        let message = answer["cause"].as_str().unwrap();
         assert!(
             message.contains("order 67890 is not in the event store"),
             "{message}"
