@@ -10,16 +10,19 @@ pub mod config;
 pub mod gateway;
 pub mod guarded_gateway;
 pub mod handler;
+pub mod metered_gateway;
 pub mod settlement;
 pub mod simulated_gateway;
 pub mod stripe_gateway;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::metrics::Metrics;
 use aws_adapters::{lambda, telemetry};
 use chosen_gateway::ChosenGateway;
 use event_sourcing::clock::SystemClock;
 use guarded_gateway::GuardedGateway;
+use metered_gateway::MeteredGateway;
 
 /// Serves the function.
 ///
@@ -34,6 +37,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .dead_letter_queue
         .map(|url| aws.dead_letter_queue(url));
     let gateway = ChosenGateway::open(config.gateway, &aws).await?;
+    let gateway = MeteredGateway::new(gateway, Metrics::from_env()?, SystemClock);
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table),
         gateway: GuardedGateway::new(gateway, SystemClock),

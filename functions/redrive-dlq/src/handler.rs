@@ -59,11 +59,11 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
     }
 
     fn tell(&self, counts: &Counts) {
-        let count = |name, count: usize| Metric::count(name, u64::try_from(count).unwrap_or(0));
+        let number = |count: usize| u64::try_from(count).unwrap_or(0);
         let metrics = [
-            count("DeadLettersTakenIn", counts.taken_in),
-            count("DeadLettersRedriven", counts.redriven),
-            count("DeadLettersParked", counts.parked_in_all),
+            Metric::count("DeadLettersTakenIn", number(counts.taken_in)),
+            Metric::count("DeadLettersRedriven", number(counts.redriven)),
+            Metric::count("DeadLettersParked", number(counts.parked_in_all)),
         ];
         self.metrics.tell(self.clock.now(), &metrics);
         tracing::info!(

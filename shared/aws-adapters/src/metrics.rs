@@ -20,14 +20,15 @@ pub const DIMENSION: &str = "function";
 enum Unit {
     Count,
     Seconds,
+    Milliseconds,
 }
 
-/// One measured value.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     name: &'static str,
     unit: Unit,
-    value: u64,
+    values: Vec<u64>,
 }
 
 impl Metric {
@@ -37,7 +38,7 @@ impl Metric {
         Self {
             name,
             unit: Unit::Count,
-            value: count,
+            values: vec![count],
         }
     }
 
@@ -47,7 +48,38 @@ impl Metric {
         Self {
             name,
             unit: Unit::Seconds,
-            value: u64::try_from(duration.as_secs()).unwrap_or_default(),
+            values: vec![u64::try_from(duration.as_secs()).unwrap_or_default()],
+        }
+    }
+
+    /// How long each of several things took, in whole milliseconds; less than none counts as none.
+    /// The first 100 of them, more do not go into a line.
+    #[must_use]
+    pub fn milliseconds(name: &'static str, durations: &[SignedDuration]) -> Self {
+        let durations = durations.iter().take(MAX_VALUES);
+        Self {
+            name,
+            unit: Unit::Milliseconds,
+            values: durations
+                .map(|duration| u64::try_from(duration.as_millis()).unwrap_or_default())
+                .collect(),
+        }
+    }
+
+    /// Whether there was none of it; a time is something, however short.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        match self.unit {
+            Unit::Count => self.values.iter().all(|value| *value == 0),
+            Unit::Seconds | Unit::Milliseconds => self.values.is_empty(),
+        }
+    }
+
+    /// A number, or a list of several.
+    fn value(&self) -> Value {
+        match self.values.as_slice() {
+            [value] => json!(value),
+            values => json!(values),
         }
     }
 }
@@ -77,7 +109,9 @@ impl Metrics {
 
     /// Tells values measured at a time; nothing for no values.
     pub fn tell(&self, at: Timestamp, metrics: &[Metric]) {
-        for metrics in metrics.chunks(MAX_METRICS) {
+        let measured = metrics.iter().filter(|metric| !metric.values.is_empty());
+        let measured: Vec<_> = measured.collect();
+        for metrics in measured.chunks(MAX_METRICS) {
             let line = self.line(at, metrics);
             // Standard output that is gone takes the log with it; the work is done nevertheless.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
@@ -86,13 +120,14 @@ impl Metrics {
 
     /// The line.
     /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-    fn line(&self, at: Timestamp, metrics: &[Metric]) -> Value {
+    fn line(&self, at: Timestamp, metrics: &[&Metric]) -> Value {
         let definitions: Vec<_> = metrics
             .iter()
             .map(|metric| {
                 let unit = match metric.unit {
                     Unit::Count => "Count",
                     Unit::Seconds => "Seconds",
+                    Unit::Milliseconds => "Milliseconds",
                 };
                 json!({"Name": metric.name, "Unit": unit})
             })
@@ -118,7 +153,7 @@ impl Metrics {
         line.extend(
             metrics
                 .iter()
-                .map(|metric| (metric.name.to_owned(), json!(metric.value))),
+                .map(|metric| (metric.name.to_owned(), metric.value())),
         );
         Value::Object(line)
     }
@@ -126,6 +161,8 @@ impl Metrics {
 
 /// Most metrics of one directive, from the specification.
 const MAX_METRICS: usize = 100;
+/// Most values of one metric, from the specification.
+const MAX_VALUES: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +174,9 @@ mod tests {
         let metrics = [
             Metric::count("OrdersHealed", 3),
             Metric::seconds("OldestOpenOrder", SignedDuration::from_millis(61_900)),
+            Metric::milliseconds("Took", &[1, -1, 250].map(SignedDuration::from_millis)),
         ];
+        let metrics: Vec<_> = metrics.iter().collect();
         assert_eq!(
             Metrics::of("shop-sweep-orders").line(at, &metrics),
             json!({
@@ -149,6 +188,7 @@ mod tests {
                         "Metrics": [
                             {"Name": "OrdersHealed", "Unit": "Count"},
                             {"Name": "OldestOpenOrder", "Unit": "Seconds"},
+                            {"Name": "Took", "Unit": "Milliseconds"},
                         ],
                     }],
                 },
@@ -157,6 +197,7 @@ mod tests {
                 "timestamp": "2025-01-01T12:00:00.123Z",
                 "OrdersHealed": 3,
                 "OldestOpenOrder": 61,
+                "Took": [1, 0, 250],
             })
         );
     }
@@ -165,7 +206,7 @@ mod tests {
     #[test]
     fn every_dimension_and_metric_of_a_line_is_a_member_of_it() {
         let metrics = [Metric::count("A", 0), Metric::count("B", u64::MAX)];
-        let line = Metrics::of("f").line(Timestamp::UNIX_EPOCH, &metrics);
+        let line = Metrics::of("f").line(Timestamp::UNIX_EPOCH, &[&metrics[0], &metrics[1]]);
         let text = line.to_string();
         assert!(!text.contains('\n'), "one line");
         let read: Value = serde_json::from_str(&text).unwrap();
@@ -186,6 +227,12 @@ mod tests {
     #[test]
     fn less_than_no_time_is_none() {
         let back = Metric::seconds("Age", SignedDuration::from_secs(-5));
-        assert_eq!(back.value, 0);
+        assert_eq!(back.values, [0]);
+    }
+
+    #[test]
+    fn more_values_than_go_into_a_line_are_left_out() {
+        let many = vec![SignedDuration::from_millis(1); 101];
+        assert_eq!(Metric::milliseconds("Took", &many).values.len(), 100);
     }
 }
