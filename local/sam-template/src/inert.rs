@@ -13,7 +13,7 @@ const ACTED_ON: [&str; 8] = [
 ];
 
 /// The types that are kept as "other", each with its top-level properties.
-const OTHER: [(&str, &[&str]); 15] = [
+const OTHER: [(&str, &[&str]); 16] = [
     ("AWS::SQS::QueuePolicy", &["PolicyDocument", "Queues"]),
     (
         "AWS::Events::EventBusPolicy",
@@ -179,6 +179,18 @@ const OTHER: [(&str, &[&str]); 15] = [
     (
         "AWS::CloudWatch::Dashboard",
         &["DashboardBody", "DashboardName"],
+    ),
+    (
+        "AWS::IAM::ManagedPolicy",
+        &[
+            "Description",
+            "Groups",
+            "ManagedPolicyName",
+            "Path",
+            "PolicyDocument",
+            "Roles",
+            "Users",
+        ],
     ),
     (
         "AWS::IAM::Role",

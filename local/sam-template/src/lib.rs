@@ -7,6 +7,7 @@
 //! - [`stack`]: the whole template; [`error`]: what can be wrong with it.
 //! - [`function`], [`table`], [`queue`], [`api`], [`stored`]: resources.
 //! - [`rule`], [`mapping`], [`schedule`], [`route`]: what makes functions run.
+//! - [`watching`]: alarms and dashboards.
 //! - [`pattern`]: EventBridge's event patterns; [`input`]: what a target gets.
 //!
 //! ```
@@ -47,6 +48,7 @@ pub mod schedule;
 pub mod stack;
 pub mod stored;
 pub mod table;
+pub mod watching;
 
 pub use api::{HttpApi, Throttle};
 pub use error::{Place, TemplateError};
@@ -54,6 +56,7 @@ pub use function::Function;
 pub use input::TargetInput;
 pub use mapping::{Mapping, MappingSource, StartingPosition};
 pub use pattern::{EventPattern, PatternError};
+pub use physical::ExplicitName;
 pub use queue::{Queue, Redrive};
 pub use route::{Route, RouteMatch};
 pub use rule::{Bus, RetryPolicy, Rule, RuleTarget, Target};
@@ -61,6 +64,7 @@ pub use schedule::{Cadence, Schedule, ScheduleError, ScheduledBy};
 pub use stack::{KinesisStream, Stack};
 pub use stored::StoredParameter;
 pub use table::Table;
+pub use watching::{Alarm, Dashboard, WatchedMetric};
 
 /// What the template's pseudo parameters and parameters stand for in a local run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,15 @@ use crate::node::Node;
 /// The label of every table's stream. AWS takes the time at which the stream was enabled.
 const STREAM_LABEL: &str = "1970-01-01T00:00:00.000";
 
+/// A name that the template gives, so that it is taken once in an account and region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExplicitName {
+    /// The resource's type; names of two types do not meet.
+    pub type_name: String,
+    /// The name.
+    pub name: String,
+}
+
 /// The property that gives a resource its physical name, by resource type.
 fn name_property(type_name: &str) -> Option<&'static str> {
     Some(match type_name {
@@ -25,7 +34,9 @@ fn name_property(type_name: &str) -> Option<&'static str> {
         "AWS::Logs::LogGroup" => "LogGroupName",
         "AWS::CloudWatch::Alarm" => "AlarmName",
         "AWS::CloudWatch::Dashboard" => "DashboardName",
+        "AWS::IAM::ManagedPolicy" => "ManagedPolicyName",
         "AWS::IAM::Role" => "RoleName",
+        // An API's name is for people: another one may have it.
         _ => return None,
     })
 }
@@ -55,6 +66,21 @@ impl Resolver<'_> {
             ))),
             _ => Ok(found),
         }
+    }
+
+    /// The name that the template gives, if it gives one.
+    pub(crate) fn explicit_name(
+        &self,
+        resource: &Declaration,
+    ) -> Result<Option<ExplicitName>, TemplateError> {
+        let property = name_property(&resource.type_name);
+        if property.is_none_or(|property| resource.properties.get(property).is_none()) {
+            return Ok(None);
+        }
+        Ok(Some(ExplicitName {
+            type_name: resource.type_name.clone(),
+            name: self.physical_name(resource)?,
+        }))
     }
 
     /// The explicit name, else `<stack>-<logical id>`.
@@ -106,7 +132,9 @@ impl Resolver<'_> {
                 let account = &self.context.account_id;
                 format!("http://{}/{account}/{name}", self.context.authority())
             }
-            "AWS::SNS::Topic" | "AWS::SecretsManager::Secret" => self.arn(resource)?,
+            "AWS::SNS::Topic" | "AWS::SecretsManager::Secret" | "AWS::IAM::ManagedPolicy" => {
+                self.arn(resource)?
+            }
             // On a bus of its own, a rule is known as `bus|rule`.
             "AWS::Events::Rule" => match self.bus_of(resource)?.as_str() {
                 "default" => name,
@@ -202,6 +230,9 @@ impl Resolver<'_> {
             "AWS::CloudWatch::Alarm" => ("cloudwatch", format!("alarm:{name}")),
             "AWS::IAM::Role" => {
                 return Ok(format!("arn:aws:iam::{}:role/{name}", context.account_id));
+            }
+            "AWS::IAM::ManagedPolicy" => {
+                return Ok(format!("arn:aws:iam::{}:policy/{name}", context.account_id));
             }
             "AWS::S3::Bucket" => return Ok(format!("arn:aws:s3:::{name}")),
             _ => ("local", name),

@@ -12,6 +12,7 @@ use crate::intrinsic::{Declaration, Resolver};
 use crate::mapping::{self, Mapping};
 use crate::node::{Entry, Kind, Node};
 use crate::parameter;
+use crate::physical::ExplicitName;
 use crate::properties::Properties;
 use crate::queue::{self, Queue};
 use crate::route::{self, Route, RouteMatch};
@@ -19,6 +20,7 @@ use crate::rule::{self, Bus, Rule, RuleOrSchedule};
 use crate::schedule::Schedule;
 use crate::stored::{self, StoredParameter};
 use crate::table::{self, Table};
+use crate::watching::{self, Alarm, Dashboard};
 use crate::{Context, event};
 
 /// What a template sets up, in the order of the template: everything resolved, AWS's defaults
@@ -47,6 +49,12 @@ pub struct Stack {
     pub parameters: Vec<StoredParameter>,
     /// Kinesis streams by name and shard count, for rules and mappings that name them.
     pub kinesis_streams: Vec<KinesisStream>,
+    /// `AWS::CloudWatch::Alarm`.
+    pub alarms: Vec<Alarm>,
+    /// `AWS::CloudWatch::Dashboard`.
+    pub dashboards: Vec<Dashboard>,
+    /// The names that the template gives to resources, instead of leaving it to CloudFormation.
+    pub names: Vec<ExplicitName>,
     /// The Outputs section, resolved.
     pub outputs: BTreeMap<String, String>,
     /// (logical id, type) of the resources that have no behaviour here.
@@ -184,6 +192,7 @@ impl Stack {
         let node = resolver.resolve(&declaration.properties, &at)?;
         let node = node.unwrap_or(Node::null(declaration.line));
         let mut properties = Properties::of(id, "Properties", &node)?;
+        self.names.extend(resolver.explicit_name(declaration)?);
         match type_name {
             "AWS::Serverless::Function" => {
                 let function = function::read(resolver, declaration, &mut properties)?;
@@ -237,6 +246,16 @@ impl Stack {
                     arn: resolver.arn(declaration)?,
                     shards: shards.unwrap_or(4),
                 });
+                self.add_other(declaration, &mut properties);
+            }
+            "AWS::CloudWatch::Alarm" => {
+                let alarm = watching::alarm(resolver, declaration, &mut properties)?;
+                self.alarms.push(alarm);
+                self.add_other(declaration, &mut properties);
+            }
+            "AWS::CloudWatch::Dashboard" => {
+                let dashboard = watching::dashboard(resolver, declaration, &mut properties)?;
+                self.dashboards.push(dashboard);
                 self.add_other(declaration, &mut properties);
             }
             _ => self.add_other(declaration, &mut properties),
