@@ -1,4 +1,5 @@
-//! The log groups of the template: what functions write goes there, too.
+//! The log groups of the template that a function reads: what functions write goes there, too.
+//! (Everything that is logged is printed, and in the data directory, anyway.)
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -7,7 +8,7 @@ use aws_endpoint::Endpoint;
 use jiff::Timestamp;
 use lambda_host::log_sink::{LogLine, LogSink};
 
-/// Passes all lines on, and puts those of functions that have a log group of the template into it.
+/// Passes all lines on, and puts those of functions whose log group is read into it.
 pub(crate) struct LogGroups {
     next: Arc<dyn LogSink>,
     endpoint: Weak<Endpoint>,
@@ -16,7 +17,8 @@ pub(crate) struct LogGroups {
 }
 
 impl LogGroups {
-    /// Creates the groups. (The groups that Lambda makes by itself are not served.)
+    /// Creates the groups that a function is told of in its environment; nobody else can read
+    /// one here.
     pub(crate) fn new(
         next: Arc<dyn LogSink>,
         endpoint: &Arc<Endpoint>,
@@ -25,6 +27,7 @@ impl LogGroups {
         let functions = stack.functions.iter();
         let groups: BTreeMap<_, _> = functions
             .filter_map(|one| Some((one.name.clone(), one.log_group.clone()?)))
+            .filter(|(_, group)| is_read(stack, group))
             .collect();
         for group in groups.values() {
             endpoint.create_log_group(group);
@@ -35,6 +38,11 @@ impl LogGroups {
             groups,
         }
     }
+}
+
+fn is_read(stack: &sam_template::Stack, group: &String) -> bool {
+    let mut functions = stack.functions.iter();
+    functions.any(|one| one.environment.values().any(|value| value == group))
 }
 
 impl LogSink for LogGroups {

@@ -159,10 +159,10 @@ fn the_parameter_by_which_operators_find_a_stack_names_its_tables_and_functions(
     for table in &stack.tables {
         assert_eq!(named["tables"][&table.logical_id], table.name);
     }
-    assert!(named["functions"]["rebuild-orders"] == "shop-rebuild-orders");
+    assert!(named["functions"]["rebuild-orders"] == "shop-rebuild-orders:live");
     for (program, name) in named["functions"].as_object().unwrap() {
         let function = stack.function(&logical_id(program)).unwrap();
-        assert_eq!(name, &function.name);
+        assert_eq!(name, &format!("{}:live", function.name));
     }
 }
 

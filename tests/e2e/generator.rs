@@ -164,6 +164,27 @@ fn a_new_consumer_is_wired_listed_sampled_and_hosted() {
     assert!(rule.pattern.matches(&sample));
     assert_eq!(target.dead_letter, function.on_failure);
 
+    // It is watched as every other.
+    for alarm in ["dlq", "dlq-age", "errors", "throttles"] {
+        let name = format!("try-generator-{alarm}");
+        let alarm = stack.alarms.iter().find(|alarm| alarm.name == name);
+        let runbook = alarm.unwrap().description.rsplit(' ').next().unwrap();
+        assert!(copy.read(runbook).contains(&format!("| `{name}` |")));
+    }
+    assert_eq!(
+        function.log_group.as_deref(),
+        Some("/orderflow/try-generator")
+    );
+    let [dashboard] = stack.dashboards.as_slice() else {
+        panic!("one dashboard");
+    };
+    assert_eq!(dashboard.body.matches("\"try-generator").count(), 4);
+    assert!(stack.outputs.contains_key("TryGeneratorDlqUrl"));
+    assert!(
+        copy.read("tests/e2e/rules.rs")
+            .contains("\"TryGeneratorFunctionEventToHandle\"")
+    );
+
     // It handles one event of a happy order, and the tests know what that takes.
     assert!(
         copy.read("tests/e2e/load.rs")

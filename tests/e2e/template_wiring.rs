@@ -91,8 +91,11 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_the_throttle_of_the_api_are_told_to_come_later() {
     let (_folder, path) = changed_template(|template| {
+        let limits =
+            "ThrottlingBurstLimit: !Ref ApiBurstLimit, ThrottlingRateLimit: !Ref ApiRateLimit";
+        assert!(template.contains(limits));
         template.replace(
-            "ThrottlingBurstLimit: 500, ThrottlingRateLimit: 1000",
+            limits,
             "ThrottlingBurstLimit: 2, ThrottlingRateLimit: 0.001",
         )
     });

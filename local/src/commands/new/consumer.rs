@@ -6,7 +6,7 @@ use super::args::ConsumerArgs;
 use super::name::{Name, begins};
 use super::plan::Plan;
 use super::published::{self, EventType};
-use super::{commands, fill, refused};
+use super::{commands, fill, refused, watched};
 use crate::error::LocalError;
 
 /// The files of a function's folder.
@@ -34,7 +34,6 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 const FUNCTION: &str = include_str!("templates/consumer/function.yaml.txt");
-const ALARM: &str = include_str!("templates/consumer/alarm.yaml.txt");
 const EVENT: &str = include_str!("templates/consumer/event.json.txt");
 /// What happens to orders and to SKUs; a consumer of orders' events wants that of orders.
 const STOCK_MOVES: &str = "InventoryUpdated";
@@ -48,6 +47,8 @@ pub(super) fn plan(plan: &mut Plan, args: &ConsumerArgs) -> Result<String, Local
     folder(plan, name, &events)?;
     workspace(plan, name)?;
     template(plan, name, &events)?;
+    watched::plan(plan, name)?;
+    rule(plan, name, &events)?;
     sample(plan, name, &events[0])?;
     readme(plan, name, &events)?;
     cost(plan, name, &events)?;
@@ -209,7 +210,7 @@ fn redriven(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
             ],
             format!(
                 "              \"{kebab}\": {{\"queue\": \"${{{pascal}Dlq}}\", \
-                 \"function\": \"${{{pascal}Function}}\"}},\n"
+                 \"function\": \"${{{pascal}Function}}:live\"}},\n"
             ),
         ),
         (
@@ -224,21 +225,34 @@ fn redriven(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
             [
                 redriver,
                 calls,
-                "                - !GetAtt NotifyUserFunction.Arn",
+                "                - !Ref NotifyUserFunction.Alias",
             ],
-            format!("                - !GetAtt {pascal}Function.Arn\n"),
+            format!("                - !Ref {pascal}Function.Alias\n"),
         ),
     ] {
         plan.insert(template, &anchors, &text)?;
     }
-    plan.insert(
-        template,
-        &[
-            redriver,
-            "  DeadLettersParkedAlarm:",
-            "  NotifyUserDlqAlarm:",
+    Ok(())
+}
+
+/// The rule's line among those that the samples are held against.
+fn rule(plan: &mut Plan, name: &Name, events: &[EventType]) -> Result<(), LocalError> {
+    let kinds = events.iter().flat_map(|event| match event.name.as_str() {
+        STOCK_MOVES => vec![
+            format!("\"{STOCK_MOVES} (reserved)\""),
+            format!("\"{STOCK_MOVES} (released)\""),
         ],
-        &fill(ALARM, &[("name", kebab), ("Name", &pascal)]),
+        name => vec![format!("\"{name}\"")],
+    });
+    let kinds: Vec<_> = kinds.collect();
+    plan.insert(
+        "tests/e2e/rules.rs",
+        &["const RULES", "    (\"RecordEventsFunctionPlainEvent\""],
+        &format!(
+            "    (\"{}FunctionEventToHandle\", &[{}]),\n",
+            name.pascal(),
+            kinds.join(", ")
+        ),
     )
 }
 

@@ -1,7 +1,7 @@
 //! `new`: scaffolds a consumer or an aggregate, so that the workspace passes its checks as before.
 //!
 //! In reading order: [`args`], `name` (what may be named how), `consumer` and `aggregate` (what
-//! belongs to one), `published` (which events there are), `plan` (all edits are made in memory
+//! belongs to one), `watched` (what watches it), `published` (which events there are), `plan` (all edits are made in memory
 //! first: an anchor that is missing stops everything), `templates/` (the texts).
 
 mod aggregate;
@@ -10,6 +10,7 @@ mod consumer;
 mod name;
 mod plan;
 mod published;
+mod watched;
 
 use std::process::ExitCode;
 
