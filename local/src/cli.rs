@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::dlq::args::DlqCommand;
 use crate::commands::new::args::NewCommand;
 use crate::faults::FaultArgs;
 
@@ -29,6 +30,7 @@ use crate::faults::FaultArgs;
         cargo local demo                         place the sample orders and check what becomes of them\n  \
         cargo local load orders.jsonl --json     place many orders and report as one JSON object\n  \
         cargo local invoke notify-user events/notify-user-plain.json\n  \
+        cargo local dlq list                     what consumers gave up, and why\n  \
         cargo local rebuild orders --stack orderflow     of a stack in AWS\n  \
         cargo local new consumer award-points --on PaymentProcessed",
     args_conflicts_with_subcommands = true
@@ -80,7 +82,9 @@ pub enum Command {
     /// Check that history is as it was appended: every event, linked to the one before
     ///
     /// Walks all streams, or one, and names the first event of each that was altered, removed or
-    /// inserted behind the store's back. Exits with 1 if something was tampered with.
+    /// inserted behind the store's back. Exits with 1 if something was tampered with. It reads
+    /// both tables page by page, half a read unit per 4 KB twice over (consistently), and keeps
+    /// some 100 bytes of each order in memory.
     Verify(VerifyArgs),
     /// Fold all events into new rows of a projection, switch to them, and drop the old ones
     ///
@@ -96,6 +100,13 @@ pub enum Command {
     /// on their way. Exits with 1 if something is missing and was not published, or was published
     /// and is not stored.
     Reconcile(ReconcileArgs),
+    /// What consumers gave up: list, show, redrive, park, resolve, purge
+    ///
+    /// A message that its consumer failed on for good is a letter: redrive-dlq calls the consumer
+    /// with it again in rounds, minutes to hours apart, and parks it when that is of no use. Every
+    /// act is kept in the letter's history, with who did it and why.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Scaffold a consumer or an aggregate, with its tests, and wire it in
     ///
     /// The workspace passes its checks after as it did before: .ci/run, `cargo test-all`.
@@ -105,6 +116,7 @@ pub enum Command {
 
 /// What all commands share.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "The system that runs here")]
 pub struct StackArgs {
     /// The SAM template [default: template.yaml of this folder or the next one above]
     #[arg(long, value_name = "FILE", global = true)]
@@ -280,12 +292,12 @@ pub struct VerifyArgs {
     /// This stream only, such as order-67890
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<String>,
-    /// In which system
-    #[command(flatten)]
-    pub system: SystemArgs,
     /// Print the findings as one JSON object
     #[arg(long)]
     pub json: bool,
+    /// In which system
+    #[command(flatten)]
+    pub system: SystemArgs,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -110,7 +110,7 @@ pub enum LocalError {
         answer: String,
     },
     /// A table of a stack cannot be read.
-    #[error("{0}; the operator needs dynamodb:Scan on it")]
+    #[error("{0}; the operator needs dynamodb:Scan and dynamodb:Query on it")]
     Table(#[from] aws_adapters::table_items::TableError),
     /// A function of a stack was not called.
     #[error(transparent)]
@@ -118,6 +118,9 @@ pub enum LocalError {
     /// The system that a command is for cannot be reached.
     #[error(transparent)]
     System(#[from] crate::commands::SystemError),
+    /// Nothing was done about dead letters.
+    #[error(transparent)]
+    Dlq(#[from] crate::commands::DlqError),
     /// The system that was started as a process of its own did not start, or ended.
     #[error("the system that was started for this does not run: {0}")]
     Server(String),

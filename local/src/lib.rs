@@ -2,7 +2,7 @@
 //!
 //! `cargo local` reads `template.yaml` and runs what it says, and nothing else. In reading order:
 //!
-//! - [`cli`], [`commands`]: what can be asked of it.
+//! - [`cli`], [`help`], [`commands`]: what can be asked of it.
 //! - [`template`], [`guard`], [`error`]: what is refused at the start, and how.
 //! - [`stack`]: everything running. It starts `programs` as functions, `http_api` and
 //!   `lambda_api` (with `log_tail`) before them, and the deliveries: `bus` and `delivery` (rules, retries, dead
@@ -25,6 +25,7 @@ pub mod functions;
 mod gateway_log;
 pub mod given_up;
 pub mod guard;
+pub mod help;
 mod history;
 mod http_api;
 pub mod http_client;

@@ -4,10 +4,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
-use local::cli::Cli;
 use local::stack::leftovers;
-use local::{commands, open_files, programs};
+use local::{commands, help, open_files, programs};
 
 /// So long may tasks that were left take to end.
 const LEFT_TASKS: Duration = Duration::from_secs(1);
@@ -26,7 +24,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let cli = Cli::parse();
+    let cli = help::parse();
     open_files::allow_all();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

@@ -1,7 +1,7 @@
 //! What is stored, read back whole from the tables: events, stock and rows.
 
 use aws_adapters::connection::Connection;
-use aws_adapters::table_items;
+use aws_adapters::table_items::Pages;
 use aws_endpoint::{ApiError, Endpoint};
 use invariants::StoreView;
 use serde_json::{Map, Number, Value, json};
@@ -67,7 +67,7 @@ impl Store<'_> {
                 pages(table, async |request| page(client, url, &request).await).await
             }
             Self::Connection(connection) => {
-                Ok(table_items::scan(&connection.dynamodb(), table).await?)
+                Ok(Pages::of(connection.dynamodb(), table).all().await?)
             }
         }
     }
@@ -133,7 +133,7 @@ pub async fn read(store: Store<'_>, tables: &Tables) -> Result<StoreView, LocalE
 }
 
 /// Key of the item among the blue rows that says which rows are live; no order has it.
-const SWITCH_KEY: &str = " switch";
+pub(crate) const SWITCH_KEY: &str = " switch";
 
 /// The rows that are live now.
 async fn live_rows(store: Store<'_>, tables: &Tables) -> Result<Vec<Value>, LocalError> {
@@ -142,17 +142,19 @@ async fn live_rows(store: Store<'_>, tables: &Tables) -> Result<Vec<Value>, Loca
         .await?
         .into_iter()
         .partition(|item| item["orderId"] == SWITCH_KEY);
-    let green = switch.first().is_some_and(|switch| {
-        let now = jiff::Timestamp::now().as_millisecond();
-        let announced = switch["stage"] == "switching";
-        let over = announced && switch["at"].as_i64().is_some_and(|at| now >= at);
-        (switch["table"] == "green") != over
-    });
-    if green {
+    if switch.first().is_some_and(green_is_live) {
         store.scan(&tables.orders_green).await
     } else {
         Ok(blue)
     }
+}
+
+/// Whether the switch says that the green rows are live.
+pub(crate) fn green_is_live(switch: &Value) -> bool {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let announced = switch["stage"] == "switching";
+    let over = announced && switch["at"].as_i64().is_some_and(|at| now >= at);
+    (switch["table"] == "green") != over
 }
 
 /// An item of a table as plain JSON.

@@ -164,6 +164,14 @@ fn the_parameter_by_which_operators_find_a_stack_names_its_tables_and_functions(
         let function = stack.function(&logical_id(program)).unwrap();
         assert_eq!(name, &format!("{}:live", function.name));
     }
+    // The redriver, and who operates it, know the same consumers.
+    let redriver = stack.function(&logical_id("redrive-dlq")).unwrap();
+    let consumers: serde_json::Value =
+        serde_json::from_str(&redriver.environment["CONSUMERS"]).unwrap();
+    let queues: serde_json::Map<_, _> = (consumers.as_object().unwrap().iter())
+        .map(|(name, one)| (name.clone(), one["queue"].clone()))
+        .collect();
+    assert_eq!(named["queues"], serde_json::Value::Object(queues));
 }
 
 #[test]

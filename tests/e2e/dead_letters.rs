@@ -15,14 +15,14 @@ use sam_template::{Context, Stack};
 use serde_json::{Value, json};
 
 /// An event of an order that the store does not know.
-fn of_nobody(event_id: &str) -> Value {
+pub fn of_nobody(event_id: &str) -> Value {
     json!({"eventId": event_id, "eventType": "OrderCancelled", "streamId": "order-nobody",
         "version": 2, "timestamp": "2025-01-01T12:00:00Z",
         "data": {"orderId": "nobody", "userId": "u", "totalAmount": 1, "reason": "requested"}})
 }
 
 /// The event as the relay would put it on the bus.
-async fn publish(system: &System, event: &Value) {
+pub async fn publish(system: &System, event: &Value) {
     let entry = json!({"EventBusName": "orders", "Source": "orderflow",
         "DetailType": event["eventType"], "Detail": event.to_string()});
     system
@@ -31,7 +31,7 @@ async fn publish(system: &System, event: &Value) {
 }
 
 /// The letter, once a redriver has taken it in.
-async fn taken_in(system: &System, letter: &str) -> Value {
+pub async fn taken_in(system: &System, letter: &str) -> Value {
     eventually(&format!("{letter} is taken in"), async || {
         redrive(system, json!({"consumer": "record-events"})).await;
         redrive(system, json!({})).await;
@@ -40,7 +40,7 @@ async fn taken_in(system: &System, letter: &str) -> Value {
     .await
 }
 
-async fn redrive(system: &System, call: Value) -> Value {
+pub async fn redrive(system: &System, call: Value) -> Value {
     system.invoke("redrive-dlq", &call).await.unwrap()
 }
 

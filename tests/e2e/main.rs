@@ -18,6 +18,7 @@ mod generator;
 mod healing;
 mod interruptions;
 mod load;
+mod operators_decide_about_letters;
 mod operators_reach_a_stack;
 mod order_is_not_delivered;
 mod order_is_paid_and_confirmed;

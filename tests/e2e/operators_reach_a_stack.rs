@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::system::{System, command, order};
 
 /// A command of an operator who is signed in, in an environment in which this stands for AWS.
-fn signed_in(aws: &str, arguments: &[&str]) -> Command {
+pub fn signed_in(aws: &str, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     command
         .env("AWS_ENDPOINT_URL", aws)

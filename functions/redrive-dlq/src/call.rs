@@ -3,14 +3,14 @@
 use event_sourcing::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What an operator can ask for; a schedule asks for nothing in particular.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Call {
-    /// These letters only.
+    /// These letters only; none passes an earlier one of its stream that waits.
     pub letters: Option<BTreeSet<String>>,
     /// The letters of this consumer only.
     pub consumer: Option<String>,
@@ -49,6 +49,13 @@ impl Call {
         }
     }
 
+    /// Whether it is about this letter.
+    #[must_use]
+    pub fn names(&self, letter: &str) -> bool {
+        let named = self.letters.as_ref();
+        named.is_none_or(|named| named.contains(letter))
+    }
+
     /// Whether it is about the letters of this consumer.
     #[must_use]
     pub fn is_about(&self, consumer: &str) -> bool {
@@ -65,8 +72,28 @@ impl Call {
     }
 }
 
+/// What became of a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Turn {
+    /// Its consumer took it.
+    Redriven,
+    /// Its round failed; it waits for the next.
+    Failed,
+    /// It was parked.
+    Parked,
+    /// What its consumer needs is down; it waits, without a round.
+    Waiting,
+    /// It comes after one of its stream that waits.
+    Behind,
+    /// It was not tried: another redriver is at it, or the time was over.
+    Skipped,
+    /// It is not due.
+    NotDue,
+}
+
 /// What a call came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Letters that messages of the queues became or joined.
@@ -88,6 +115,31 @@ pub struct Counts {
     pub skipped: usize,
     /// Letters that are parked, in all.
     pub parked_in_all: usize,
+    /// What became of each letter that was named; one that does not wait is not among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub letters: BTreeMap<String, Turn>,
+}
+
+impl Counts {
+    /// Counts what became of a letter, and tells it if it was named.
+    pub fn count(&mut self, call: &Call, letter: &str, turn: Turn) {
+        match turn {
+            Turn::Redriven => self.redriven += 1,
+            Turn::Failed => self.failed += 1,
+            Turn::Parked => self.parked += 1,
+            Turn::Waiting => self.waiting += 1,
+            Turn::Behind | Turn::Skipped => self.skipped += 1,
+            Turn::NotDue => {}
+        }
+        self.tell(call, letter, turn);
+    }
+
+    /// Tells what becomes of a letter, if it was named.
+    pub fn tell(&mut self, call: &Call, letter: &str, turn: Turn) {
+        if call.letters.is_some() {
+            self.letters.insert(letter.to_owned(), turn);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -59,4 +59,13 @@ impl Interruption {
             done = work => Some(done),
         }
     }
+    /// Does a step to its end, also when it is interrupted meanwhile; a second interruption drops
+    /// it (none). Whether to go on after it, too.
+    pub(super) async fn finish<T>(&mut self, step: impl Future<Output = T>) -> (Option<T>, bool) {
+        let mut step = std::pin::pin!(step);
+        match self.or(&mut step).await {
+            Some(done) => (Some(done), true),
+            None => (self.or(step).await, false),
+        }
+    }
 }

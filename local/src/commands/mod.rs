@@ -1,6 +1,7 @@
 //! The commands of `cargo local`.
 
 pub mod demo;
+pub mod dlq;
 mod evidence;
 mod function_table;
 mod interruption;
@@ -14,6 +15,7 @@ mod running;
 mod state;
 mod step_by_step;
 mod system;
+mod table;
 mod text_file;
 pub mod up;
 mod used;
@@ -31,6 +33,7 @@ use crate::error::LocalError;
 use crate::programs::Programs;
 use crate::stack::{Stack, StackOptions};
 use crate::template;
+pub use dlq::DlqError;
 use interruption::Interruption;
 pub use system::SystemError;
 
@@ -54,6 +57,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Verify(args) => verify::run(&stack, &args).await,
         Command::Rebuild(args) => rebuild::run(&stack, &args).await,
         Command::Reconcile(args) => reconcile::run(&stack, &args).await,
+        Command::Dlq(what) => dlq::run(&stack, &what).await,
         Command::New(what) => new::run(&stack, &what),
     }
 }

@@ -27,17 +27,8 @@ pub(super) async fn until_done(
     mut call: Value,
     mut look: impl FnMut(&Value),
 ) -> Result<Option<Value>, LocalError> {
-    let function = system.function(program)?;
-    let calls = system.calls();
-    let mut tries = 0;
     loop {
-        let called = calls.call(function, &call).await;
-        if may_go_again(&called) && tries < TRIES {
-            tries += 1;
-            tokio::time::sleep(WAIT).await;
-            continue;
-        }
-        let answer = match called? {
+        let answer = match patiently(system, program, &call).await? {
             Called::Answer(answer) => answer,
             Called::Failed {
                 error_type,
@@ -47,7 +38,6 @@ pub(super) async fn until_done(
                 return Ok(None);
             }
         };
-        tries = 0;
         look(&answer);
         if answer["done"] == json!(true) {
             return Ok(Some(answer));
@@ -56,8 +46,30 @@ pub(super) async fn until_done(
     }
 }
 
+/// Calls the function with this program, again and again while something stands in the way.
+///
+/// # Errors
+/// [`LocalError`], when the function cannot be called.
+pub(super) async fn patiently(
+    system: &System,
+    program: &str,
+    call: &Value,
+) -> Result<Called, LocalError> {
+    let function = system.function(program)?;
+    let calls = system.calls();
+    let mut tries = 0;
+    loop {
+        let called = calls.call(function, call).await;
+        if tries == TRIES || !may_go_again(&called) {
+            return Ok(called?);
+        }
+        tries += 1;
+        tokio::time::sleep(WAIT).await;
+    }
+}
+
 /// Whether the same call can succeed in a moment.
-fn may_go_again(called: &Result<Called, CallError>) -> bool {
+pub(super) fn may_go_again(called: &Result<Called, CallError>) -> bool {
     match called {
         Ok(Called::Failed { error_type, .. }) => error_type == "Transient",
         Err(CallError::Throttled { .. }) => true,

@@ -11,9 +11,10 @@ use crate::dynamodb_item::{Item, from_json, to_json};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select};
 use event_sourcing::dead_letter::{
-    DeadLetter, DeadLetters, DeadLettersError, Filter, Status, Waiting,
+    DeadLetter, DeadLetters, DeadLettersError, Filter, LetterSummary, Status, Waiting,
 };
 use event_sourcing::ids::derive;
 use event_sourcing::retry::budget::in_time;
@@ -56,13 +57,7 @@ impl DynamoDbDeadLetters {
 
     /// The letter in an item, with its payload from wherever it is kept.
     async fn letter(&self, item: &Item) -> Result<DeadLetter, DeadLettersError> {
-        let mut fields = Map::new();
-        for (name, value) in item {
-            if !BESIDE.contains(&name.as_str()) {
-                let value = to_json(name, value).map_err(|error| corrupt(item, error))?;
-                fields.insert(name.clone(), value);
-            }
-        }
+        let mut fields = fields(item)?;
         let text = match item.get("payload") {
             Some(text) => text.as_s().cloned().unwrap_or_default(),
             None => self.parts(item).await?,
@@ -122,6 +117,33 @@ impl DynamoDbDeadLetters {
             .expression_attribute_names("#open", "open")
             .expression_attribute_values(":status", AttributeValue::S(status.as_str().to_owned()))
             .set_exclusive_start_key(start);
+        let page = in_time(Box::pin(request.send())).await.map_err(late)?;
+        page.map_err(unavailable)
+    }
+
+    /// A page of summaries, of open letters only or of all.
+    async fn page(&self, open: bool, start: Option<Item>) -> Result<ScanOutput, DeadLettersError> {
+        // Parts of payloads have neither.
+        let is_meant = if open {
+            "attribute_exists(#open)"
+        } else {
+            "attribute_exists(#consumer)"
+        };
+        let names = LetterSummary::FIELDS.map(|field| format!("#{field}"));
+        let mut request = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression(is_meant)
+            .projection_expression(names.join(", "))
+            .consistent_read(true)
+            .set_exclusive_start_key(start);
+        for (name, field) in names.into_iter().zip(LetterSummary::FIELDS) {
+            request = request.expression_attribute_names(name, field);
+        }
+        if open {
+            request = request.expression_attribute_names("#open", "open");
+        }
         let page = in_time(Box::pin(request.send())).await.map_err(late)?;
         page.map_err(unavailable)
     }
@@ -215,22 +237,13 @@ impl DeadLetters for DynamoDbDeadLetters {
         }
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Vec<DeadLetter>, DeadLettersError> {
+    async fn list(&self, filter: &Filter) -> Result<Vec<LetterSummary>, DeadLettersError> {
         let mut letters = Vec::new();
         let mut start = None;
         loop {
-            let request = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .filter_expression("attribute_exists(#consumer)")
-                .expression_attribute_names("#consumer", "consumer")
-                .consistent_read(true)
-                .set_exclusive_start_key(start);
-            let page = in_time(Box::pin(request.send())).await.map_err(late)?;
-            let page = page.map_err(unavailable)?;
+            let page = self.page(filter.is_open(), start).await?;
             for item in page.items() {
-                let letter = self.letter(item).await?;
+                let letter = summary(item)?;
                 if filter.matches(&letter) {
                     letters.push(letter);
                 }
@@ -271,6 +284,23 @@ impl DeadLetters for DynamoDbDeadLetters {
             }
         }
     }
+}
+
+fn summary(item: &Item) -> Result<LetterSummary, DeadLettersError> {
+    serde_json::from_value(Value::Object(fields(item)?)).map_err(|error| corrupt(item, error))
+}
+
+/// The fields of a letter that an item has.
+fn fields(item: &Item) -> Result<Map<String, Value>, DeadLettersError> {
+    let of_letter = item
+        .iter()
+        .filter(|(name, _)| !BESIDE.contains(&name.as_str()));
+    of_letter
+        .map(|(name, value)| match to_json(name, value) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(error) => Err(corrupt(item, error)),
+        })
+        .collect()
 }
 
 fn read_waiting(item: &Item) -> Option<Waiting> {

@@ -3,7 +3,7 @@
 
 use crate::dynamodb_event_store::describe;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use event_sourcing::dead_letter::{DeadLetterQueue, GivenUp, NotTaken};
 use event_sourcing::retry::budget::in_time;
 use jiff::Timestamp;
@@ -108,6 +108,31 @@ impl SqsDeadLetterQueue {
             .into_iter()
             .map(|message| read(message).ok_or_else(|| self.error("a message without its id")))
             .collect()
+    }
+
+    /// About how many messages lie in it; it may be some seconds behind.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn count(&self) -> Result<u64, QueueError> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = self
+            .client()
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .set_attribute_names(Some(counts.to_vec()));
+        let answer = Box::pin(request.send())
+            .await
+            .map_err(|error| self.error(describe(&error)))?;
+        let told = answer.attributes.unwrap_or_default();
+        counts
+            .iter()
+            .map(|count| told.get(count).and_then(|count| count.parse::<u64>().ok()))
+            .sum::<Option<u64>>()
+            .ok_or_else(|| self.error("it does not tell how many messages it has"))
     }
 
     /// Deletes a message that was received.

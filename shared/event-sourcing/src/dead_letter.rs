@@ -5,7 +5,8 @@
 //! `resolved`, `purged`). Everything that happens to it is an entry of its history. Deciding is
 //! pure: [`take_in`] (a message becomes a letter, or joins the one there is), [`claim`] and
 //! [`after_round`] (a round begins, a round ends), [`due_in_order`] (whose turn it is),
-//! [`park`], [`release`], [`resolve`] and [`purge`] (what an operator does). [`DeadLetters`] keeps
+//! [`park`], [`release`], [`resolve`] and [`purge`] (what an operator does). [`Filter`] says which
+//! letters are meant, [`LetterSummary`] is what a list tells of each. [`DeadLetters`] keeps
 //! letters; a change of one is saved under the revision that it was decided on, so two of them
 //! never overwrite each other.
 
@@ -13,6 +14,7 @@
 pub mod contract;
 mod in_memory;
 mod intake;
+mod listing;
 mod operator;
 mod port;
 mod queue;
@@ -21,6 +23,7 @@ mod turn;
 
 pub use in_memory::InMemoryDeadLetters;
 pub use intake::{Received, take_in};
+pub use listing::{Filter, LetterSummary};
 pub use operator::{ActRefused, Operator, park, purge, release, resolve};
 #[cfg(feature = "runtime")]
 pub use port::update;
@@ -298,54 +301,6 @@ impl DeadLetter {
         self.status = status;
         self.due_at = None;
         self.claimed_until = None;
-    }
-}
-
-/// Which letters to list; what is not said does not matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Of this consumer.
-    pub consumer: Option<String>,
-    /// Of this class.
-    pub class: Option<Class>,
-    /// With this in the cause, whatever its case.
-    pub cause: Option<String>,
-    /// In one of these states; none given: in any.
-    pub statuses: Vec<Status>,
-    /// About an event of this type.
-    pub event_type: Option<String>,
-    /// About an event of this stream.
-    pub stream_id: Option<String>,
-}
-
-impl Filter {
-    /// The letters to which something is still to happen.
-    #[must_use]
-    pub fn open() -> Self {
-        Self {
-            statuses: vec![Status::Waiting, Status::Parked],
-            ..Self::default()
-        }
-    }
-
-    /// Whether a letter is one of those.
-    #[must_use]
-    pub fn matches(&self, letter: &DeadLetter) -> bool {
-        fn same<T: PartialEq>(wanted: Option<&T>, is: Option<&T>) -> bool {
-            wanted.is_none() || wanted == is
-        }
-        let event = letter.event.as_ref();
-        let stream = event.and_then(|event| event.stream_id.as_ref());
-        let cause = letter.cause.to_lowercase();
-        same(self.consumer.as_ref(), Some(&letter.consumer))
-            && same(self.class.as_ref(), Some(&letter.class))
-            && same(
-                self.event_type.as_ref(),
-                event.map(|event| &event.event_type),
-            )
-            && same(self.stream_id.as_ref(), stream)
-            && (self.statuses.is_empty() || self.statuses.contains(&letter.status))
-            && (self.cause.as_ref()).is_none_or(|part| cause.contains(&part.to_lowercase()))
     }
 }
 

@@ -2,7 +2,7 @@
 //! versions.
 
 use super::{CLAIM, Handler, PATIENCE, has_time};
-use crate::call::{Call, Counts};
+use crate::call::{Call, Counts, Turn};
 use crate::config::Consumer;
 use crate::ports::Platform;
 use aws_adapters::function_calls::{CallError, Called};
@@ -20,18 +20,6 @@ use std::time::Duration;
 /// Why a letter waits whose consumer could not be called.
 const NOT_CALLED: &str = "the platform did not call the consumer";
 
-/// What became of a letter whose turn it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Redriven,
-    Failed,
-    Parked,
-    /// What its consumer needs is down.
-    Waits,
-    /// It was not tried.
-    Skipped,
-}
-
 impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
     /// Redrives what is due.
     ///
@@ -39,8 +27,8 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
     /// When the table does not say what is waiting.
     pub(super) async fn redrive(&self, call: &Call, counts: &mut Counts) -> Result<(), Failure> {
         let now = self.clock.now();
-        let waiting = self.asked_for(call, now).await?;
-        let lanes = due_in_order(&waiting, now);
+        let waiting = self.asked_about(call, now).await?;
+        let lanes = lanes(call, &waiting, now, counts);
         counts.due = lanes.iter().map(Vec::len).sum();
         if call.dry_run {
             return Ok(());
@@ -51,8 +39,9 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
             let mut blocked = false;
             for letter in lane {
                 let turn = match self.consumer(&letter.consumer) {
-                    Some(_) if down.contains(&letter.consumer) => Turn::Waits,
-                    Some(consumer) if !blocked && !over && has_time(PATIENCE) => {
+                    Some(_) if down.contains(&letter.consumer) => Turn::Waiting,
+                    Some(_) if blocked => Turn::Behind,
+                    Some(consumer) if !over && has_time(PATIENCE) => {
                         let turn = self.turn(consumer, letter, call).await;
                         over = !pause(call.pause()).await;
                         turn
@@ -60,33 +49,26 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
                     _ => Turn::Skipped,
                 };
                 blocked |= turn != Turn::Redriven;
-                match turn {
-                    Turn::Redriven => counts.redriven += 1,
-                    Turn::Failed => counts.failed += 1,
-                    Turn::Parked => counts.parked += 1,
-                    Turn::Waits => {
-                        down.insert(letter.consumer.clone());
-                        counts.waiting += 1;
-                    }
-                    Turn::Skipped => counts.skipped += 1,
+                if turn == Turn::Waiting {
+                    down.insert(letter.consumer.clone());
                 }
+                counts.count(call, &letter.letter_id, turn);
             }
         }
         Ok(())
     }
 
-    /// The waiting letters that the call is about.
-    async fn asked_for(&self, call: &Call, now: Timestamp) -> Result<Vec<Waiting>, Failure> {
+    /// The waiting letters of the consumers that the call is about; those that it names may be due
+    /// at once.
+    async fn asked_about(&self, call: &Call, now: Timestamp) -> Result<Vec<Waiting>, Failure> {
         let waiting = self.letters.waiting().await;
         let mut waiting = waiting.map_err(|error| Failure::from_error(&error))?;
-        waiting.retain(|one| {
-            let letters = call.letters.as_ref();
-            let named = letters.is_none_or(|letters| letters.contains(&one.letter_id));
-            named && call.is_about(&one.consumer)
-        });
+        waiting.retain(|one| call.is_about(&one.consumer));
         if call.now {
             for one in &mut waiting {
-                one.ready_at = one.ready_at.min(now);
+                if call.names(&one.letter_id) {
+                    one.ready_at = one.ready_at.min(now);
+                }
             }
         }
         Ok(waiting)
@@ -152,11 +134,40 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
         Ok(match noted.map(|noted| noted.status) {
             Some(Status::Redriven) => Turn::Redriven,
             Some(Status::Parked) => Turn::Parked,
-            Some(_) if waits(&came_to) => Turn::Waits,
+            Some(_) if waits(&came_to) => Turn::Waiting,
             Some(_) => Turn::Failed,
             None => Turn::Skipped,
         })
     }
+}
+
+/// The due letters that the call names. Each lane ends before the first that is not named: what
+/// comes after that would pass it.
+fn lanes<'w>(
+    call: &Call,
+    waiting: &'w [Waiting],
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Vec<Vec<&'w Waiting>> {
+    for letter in waiting.iter().filter(|one| call.names(&one.letter_id)) {
+        let turn = if letter.ready_at > now {
+            Turn::NotDue
+        } else {
+            Turn::Behind
+        };
+        counts.tell(call, &letter.letter_id, turn);
+    }
+    let mut lanes = due_in_order(waiting, now);
+    for lane in &mut lanes {
+        let named = lane.iter().take_while(|one| call.names(&one.letter_id));
+        lane.truncate(named.count());
+        for letter in lane {
+            // Until it had its turn.
+            counts.tell(call, &letter.letter_id, Turn::Skipped);
+        }
+    }
+    lanes.retain(|lane| !lane.is_empty());
+    lanes
 }
 
 /// Waits between two calls; false when there is no time for that and for another call.

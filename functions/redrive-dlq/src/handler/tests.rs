@@ -229,6 +229,38 @@ async fn a_stream_goes_in_version_order_and_stops_at_the_letter_that_fails() {
 }
 
 #[tokio::test]
+async fn a_letter_that_is_named_does_not_pass_an_earlier_one_that_waits() {
+    let handler = a_handler();
+    for version in 1..=3 {
+        handler.put_event("a", version);
+    }
+    handler.put_event("b", 9);
+    handler.call(json!({})).await;
+    let named = |letters: &[&str]| json!({"letters": letters, "now": true});
+    let answer = handler.call(named(&["pay/a-2", "pay/b-9"])).await;
+    assert_eq!(
+        answer["letters"],
+        json!({"pay/a-2": "behind", "pay/b-9": "redriven"})
+    );
+    assert_eq!(handler.called(), ["pay/b-9"]);
+    // Nor when the earlier one is due, and only nobody named it.
+    handler.later(Duration::from_mins(1));
+    let answer = handler.call(named(&["pay/a-3", "pay/a-2"])).await;
+    assert_eq!((counted(&answer, "due"), handler.called().len()), (0, 0));
+    handler.answer("pay/a-2", failed("Transient"));
+    let answer = handler
+        .call(named(&["pay/a-3", "pay/a-2", "pay/a-1"]))
+        .await;
+    assert_eq!(
+        answer["letters"],
+        json!({"pay/a-1": "redriven", "pay/a-2": "failed", "pay/a-3": "behind"})
+    );
+    assert_eq!(handler.called(), ["pay/a-1", "pay/a-2"]);
+    let answer = handler.call(json!({"letters": ["pay/a-2"]})).await;
+    assert_eq!(answer["letters"], json!({"pay/a-2": "notDue"}));
+}
+
+#[tokio::test]
 async fn what_is_down_is_asked_once_a_call_and_uses_up_no_round() {
     for down in [failed("Waiting"), Answer::Throttled] {
         let handler = a_handler();

@@ -232,7 +232,16 @@ fn redriven(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
     ] {
         plan.insert(template, &anchors, &text)?;
     }
-    Ok(())
+    // By which an operator's commands know the consumer.
+    plan.insert(
+        template,
+        &[
+            "  StackResources:",
+            "          \"queues\": {",
+            "            \"notify-user\"",
+        ],
+        &format!("            \"{kebab}\": \"${{{pascal}Dlq}}\",\n"),
+    )
 }
 
 /// The rule's line among those that the samples are held against.

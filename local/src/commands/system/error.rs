@@ -94,7 +94,7 @@ pub enum SystemError {
         "the stack has no {kind} {name} (parameter {parameter}); deploy it again, from this version"
     )]
     Missing {
-        /// Table or function.
+        /// Table, function or queues.
         kind: &'static str,
         /// Its name.
         name: String,

@@ -6,10 +6,12 @@ mod access;
 mod error;
 mod resources;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use aws_adapters::connection::{AccessKeys, Connection};
+use aws_adapters::dynamodb_dead_letters::DynamoDbDeadLetters;
 use aws_adapters::function_calls::FunctionCalls;
 use aws_adapters::parameter_store;
 use aws_endpoint::Endpoint;
@@ -102,6 +104,17 @@ impl System {
             orders: table("Orders")?,
             orders_green: table("OrdersGreen")?,
         })
+    }
+
+    /// Its dead letters.
+    pub(super) fn dead_letters(&self) -> Result<DynamoDbDeadLetters, SystemError> {
+        let table = self.resources.table("DeadLetters")?;
+        Ok(DynamoDbDeadLetters::new(self.connection.dynamodb(), table))
+    }
+
+    /// URLs of its dead-letter queues, by consumer.
+    pub(super) fn queues(&self) -> Result<&BTreeMap<String, String>, SystemError> {
+        self.resources.queues()
     }
 
     /// The name of the function with this program.

@@ -13,6 +13,9 @@ pub(super) struct Resources {
     tables: BTreeMap<String, String>,
     /// By program.
     functions: BTreeMap<String, String>,
+    /// URLs of dead-letter queues, by consumer.
+    #[serde(default)]
+    queues: BTreeMap<String, String>,
     #[serde(skip)]
     parameter: String,
 }
@@ -34,6 +37,17 @@ impl Resources {
 
     pub(super) fn function(&self, program: &str) -> Result<&str, SystemError> {
         self.named(&self.functions, "function", program)
+    }
+
+    pub(super) fn queues(&self) -> Result<&BTreeMap<String, String>, SystemError> {
+        if self.queues.is_empty() {
+            return Err(SystemError::Missing {
+                kind: "dead-letter queues",
+                name: "of consumers".to_owned(),
+                parameter: self.parameter.clone(),
+            });
+        }
+        Ok(&self.queues)
     }
 
     fn named<'a>(
@@ -62,6 +76,7 @@ mod tests {
         assert_eq!(resources.table("Orders").unwrap(), "shop-Orders");
         let message = resources.function("redrive-dlq").unwrap_err().to_string();
         assert!(message.contains("redrive-dlq") && message.contains("deploy"));
+        assert!(resources.queues().is_err());
         assert!(Resources::parse("none", "/p").is_err());
     }
 }

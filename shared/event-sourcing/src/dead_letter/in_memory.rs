@@ -1,6 +1,6 @@
 //! Letters in memory, for tests and simulation.
 
-use super::{DeadLetter, DeadLetters, DeadLettersError, Filter, Status, Waiting};
+use super::{DeadLetter, DeadLetters, DeadLettersError, Filter, LetterSummary, Status, Waiting};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,10 +40,10 @@ impl DeadLetters for InMemoryDeadLetters {
         Ok(letter)
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Vec<DeadLetter>, DeadLettersError> {
+    async fn list(&self, filter: &Filter) -> Result<Vec<LetterSummary>, DeadLettersError> {
         let kept = self.lock();
-        let matching = kept.values().filter(|letter| filter.matches(letter));
-        Ok(matching.cloned().collect())
+        let all = kept.values().map(LetterSummary::of);
+        Ok(all.filter(|letter| filter.matches(letter)).collect())
     }
 
     async fn waiting(&self) -> Result<Vec<Waiting>, DeadLettersError> {

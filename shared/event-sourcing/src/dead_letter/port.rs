@@ -1,6 +1,6 @@
 //! The port to where letters are kept.
 
-use super::{DeadLetter, Filter, Waiting};
+use super::{DeadLetter, Filter, LetterSummary, Waiting};
 use crate::retry::{Retry, Retryable};
 use crate::store::Source;
 use std::future::Future;
@@ -69,14 +69,15 @@ pub trait DeadLetters: Send + Sync {
         letter: DeadLetter,
     ) -> impl Future<Output = Result<DeadLetter, DeadLettersError>> + Send;
 
-    /// The letters that match, by id. An adapter MUST follow every page.
+    /// The letters that match, by id. An adapter MUST follow every page, and MUST NOT hold more of
+    /// a letter than is told of it.
     ///
     /// # Errors
     /// [`DeadLettersError`].
     fn list(
         &self,
         filter: &Filter,
-    ) -> impl Future<Output = Result<Vec<DeadLetter>, DeadLettersError>> + Send;
+    ) -> impl Future<Output = Result<Vec<LetterSummary>, DeadLettersError>> + Send;
 
     /// All waiting letters. An adapter MUST follow every page; it MAY be some seconds behind.
     ///
