@@ -106,7 +106,7 @@ pub enum Command {
     /// with it again in rounds, minutes to hours apart, and parks it when that is of no use. Every
     /// act is kept in the letter's history, with who did it and why.
     #[command(subcommand)]
-    Dlq(DlqCommand),
+    Dlq(Box<DlqCommand>),
     /// Scaffold a consumer or an aggregate, with its tests, and wire it in
     ///
     /// The workspace passes its checks after as it did before: .ci/run, `cargo test-all`.

@@ -60,7 +60,7 @@ pub struct FilterArgs {
     /// With this in the cause, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     pub cause: Option<String>,
-    /// About an event of this type, such as OrderPlaced
+    /// About an event of this type, such as `OrderPlaced`
     #[arg(long = "type", value_name = "EVENT")]
     pub event_type: Option<String>,
     /// About an event of this stream, such as order-67890

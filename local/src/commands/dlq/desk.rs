@@ -127,15 +127,14 @@ impl<'s> Desk<'s> {
             if part.is_empty() || part.len() > MAX_ID_BYTES {
                 return Err(DlqError::NoLetter(part.clone()));
             }
-            let letter = match self.letters.get(part).await? {
-                Some(letter) => LetterSummary::of(&letter),
-                None => {
-                    let all = match &mut all {
-                        Some(all) => all,
-                        none => none.insert(self.letters.list(&Filter::default()).await?),
-                    };
-                    the_one(all, part)?.clone()
-                }
+            let letter = if let Some(letter) = self.letters.get(part).await? {
+                LetterSummary::of(&letter)
+            } else {
+                let all = match &mut all {
+                    Some(all) => all,
+                    none => none.insert(self.letters.list(&Filter::default()).await?),
+                };
+                the_one(all, part)?.clone()
             };
             found.insert(letter.letter_id.clone(), letter);
         }
