@@ -231,7 +231,7 @@ mod tests {
 
     /// The items of a stream of three events.
     async fn items(stream: &str) -> Vec<Value> {
-        let store = InMemoryEventStore::default();
+        let store = InMemoryEventStore::<()>::default();
         let at = Timestamp::UNIX_EPOCH;
         let events = (1..=3).map(|n| Envelope::new(&format!("{stream}-{n}"), "T", at, json!({})));
         let appended = store.append(stream, &Head::START, events.collect()).await;
