@@ -3,7 +3,8 @@
 //! The fact is stored first, as a claim: whoever stores version 1 of the notification's stream
 //! sends. A duplicate delivery finds the claim taken and does nothing. A retry of the same
 //! invocation finds its own claim and sends (again, if the process died between sending and
-//! answering). What cannot be sent is noted, so that a redrive can claim it anew.
+//! answering), and so does the redrive of that invocation, or of several of them. What cannot be
+//! sent is noted, so that a redrive can claim it anew.
 
 use crate::notifier::Notifier;
 use domain::notification::{
@@ -32,11 +33,17 @@ pub struct Handler<S, N, C> {
 }
 
 impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
-    /// Handles one event of an order, in the invocation `request_id`.
+    /// Handles one event of an order, in the invocation `request_id`, which redrives those of
+    /// `redrive_of`, if any: what one of them claimed is sent by this one.
     ///
     /// # Errors
     /// [`Failure`], when the notification could not be noted or sent.
-    pub async fn handle(&self, trigger: &Envelope, request_id: &str) -> Result<(), Failure> {
+    pub async fn handle(
+        &self,
+        trigger: &Envelope,
+        request_id: &str,
+        redrive_of: &[String],
+    ) -> Result<(), Failure> {
         let event: Option<OrderEvent> =
             decode_optional(trigger).map_err(|error| Failure::from_error(&error))?;
         let Some(notification) = event.as_ref().and_then(Notification::about) else {
@@ -59,7 +66,7 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
         };
         let claimed = self.execute(trigger, request_id, open, &claim).await?;
         let taken_by_another = matches!(&claimed.state,
-            NotificationState::Claimed { by } if by != request_id);
+            NotificationState::Claimed { by } if by != request_id && !redrive_of.contains(by));
         if claimed.events.is_empty() && taken_by_another {
             tracing::info!(
                 event_id = trigger.event_id,
@@ -167,7 +174,7 @@ mod tests {
     async fn a_plain_event_is_notified_once_however_often_it_is_delivered() {
         let handler = a_handler();
         for delivery in ["a", "b", "c"] {
-            handler.handle(&plain(), delivery).await.unwrap();
+            handler.handle(&plain(), delivery, &[]).await.unwrap();
         }
         assert_eq!(handler.notifier.sent.lock().unwrap().len(), 1);
         assert_eq!(types(&handler), ["UserNotified"]);
@@ -179,8 +186,20 @@ mod tests {
     #[tokio::test]
     async fn a_retry_of_the_invocation_that_died_sends_what_it_claimed() {
         let handler = a_handler();
-        handler.handle(&plain(), "a").await.unwrap();
-        handler.handle(&plain(), "a").await.unwrap();
+        handler.handle(&plain(), "a", &[]).await.unwrap();
+        handler.handle(&plain(), "a", &[]).await.unwrap();
+        assert_eq!(handler.notifier.sent.lock().unwrap().len(), 2);
+        assert_eq!(types(&handler), ["UserNotified"]);
+    }
+
+    #[tokio::test]
+    async fn a_redrive_sends_what_any_of_the_calls_claimed_that_it_redrives_and_nothing_else() {
+        let handler = a_handler();
+        handler.handle(&plain(), "b", &[]).await.unwrap();
+        let both = ["a".to_owned(), "b".to_owned()];
+        handler.handle(&plain(), "a", &both).await.unwrap();
+        assert_eq!(handler.notifier.sent.lock().unwrap().len(), 2);
+        handler.handle(&plain(), "a", &both[..1]).await.unwrap();
         assert_eq!(handler.notifier.sent.lock().unwrap().len(), 2);
         assert_eq!(types(&handler), ["UserNotified"]);
     }
@@ -190,12 +209,12 @@ mod tests {
         let handler = a_handler();
         *handler.notifier.refuses.lock().unwrap() = true;
         assert!(matches!(
-            handler.handle(&plain(), "a").await,
+            handler.handle(&plain(), "a", &[]).await,
             Err(Failure::Permanent(_))
         ));
         *handler.notifier.refuses.lock().unwrap() = false;
-        handler.handle(&plain(), "b").await.unwrap();
-        handler.handle(&plain(), "c").await.unwrap();
+        handler.handle(&plain(), "b", &[]).await.unwrap();
+        handler.handle(&plain(), "c", &[]).await.unwrap();
         assert_eq!(handler.notifier.sent.lock().unwrap().len(), 1);
         assert_eq!(
             types(&handler),
@@ -208,7 +227,7 @@ mod tests {
         let handler = a_handler();
         let mut event = plain();
         event.schema_version = Some(99);
-        let Err(Failure::Permanent(reason)) = handler.handle(&event, "a").await else {
+        let Err(Failure::Permanent(reason)) = handler.handle(&event, "a", &[]).await else {
             panic!("it is not guessed");
         };
         assert!(reason.contains("a newer version of the software wrote it"));
@@ -220,7 +239,7 @@ mod tests {
         let handler = a_handler();
         let mut event = plain();
         event.event_type = "CouponRedeemed".into();
-        handler.handle(&event, "a").await.unwrap();
+        handler.handle(&event, "a", &[]).await.unwrap();
         assert!(types(&handler).is_empty());
     }
 }

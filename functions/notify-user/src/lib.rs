@@ -48,7 +48,7 @@ async fn serve(
     lambda::serve_consumer(dead_letters, |invocation| async move {
         let event = lambda::event_of(invocation.payload)?;
         handler
-            .handle(&event, &invocation.request_id)
+            .handle(&event, &invocation.request_id, &invocation.redrive_of)
             .await
             .map(|()| serde_json::Value::Null)
     })

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest wait between two rounds.
-const LONGEST_DELAY: Duration = Duration::from_hours(4);
+pub const LONGEST_DELAY: Duration = Duration::from_hours(4);
 
 /// What the template sets.
 #[derive(Debug, Clone)]
@@ -66,7 +66,10 @@ impl Config {
 }
 
 /// Reads `{"process-payment": {"queue": URL, "function": NAME, "streams": PREFIX}, ..}`.
-fn consumers(json: &str) -> Result<Vec<Consumer>, ConfigError> {
+///
+/// # Errors
+/// [`ConfigError`], when it is something else.
+pub fn consumers(json: &str) -> Result<Vec<Consumer>, ConfigError> {
     let told: BTreeMap<String, Told> = serde_json::from_str(json)
         .map_err(|error| ConfigError::new("CONSUMERS", format!("cannot be read: {error}")))?;
     let consumers = told.into_iter().map(|(name, told)| Consumer {

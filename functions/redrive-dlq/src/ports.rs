@@ -92,9 +92,9 @@ impl Platform for Aws {
     }
 
     async fn call(&self, consumer: &Consumer, letter: &DeadLetter) -> Result<Called, CallError> {
-        let id = letter.call_id();
+        let ids = letter.call_ids();
         self.calls
-            .redrive(&consumer.function, &letter.payload, id)
+            .redrive(&consumer.function, &letter.payload, &ids)
             .await
     }
 }

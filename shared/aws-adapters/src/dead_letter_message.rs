@@ -92,6 +92,7 @@ fn by_the_consumer(letter: &mut Received, message: &Message, body: Value) {
     letter.callable = true;
     letter.class = Class::of_error_type(said(attribute::CLASS).unwrap_or_default());
     letter.cause = String::from(said(attribute::CAUSE).unwrap_or_default());
+    letter.request_id = said(attribute::REQUEST_ID).map(str::to_owned);
     letter.attempts = number(said(attribute::ATTEMPTS)).unwrap_or(1);
     letter.first_failed_at = earlier(said(attribute::FIRST_FAILED_AT), message.sent_at);
 }

@@ -72,8 +72,8 @@ impl FunctionCalls {
         self.send(function, event, None).await
     }
 
-    /// Calls a consumer with what it gave up, as the redrive of the call `id`: it tells its failure
-    /// then, and does not put the event into its dead-letter queue once more.
+    /// Calls a consumer with what it gave up, as the redrive of the calls `ids`: it tells its
+    /// failure then, and does not put the event into its dead-letter queue once more.
     ///
     /// # Errors
     /// As [`FunctionCalls::call`].
@@ -81,10 +81,11 @@ impl FunctionCalls {
         &self,
         function: &str,
         event: &Value,
-        id: &str,
+        ids: &[String],
     ) -> Result<Called, CallError> {
-        // It reaches the function beside the event, in its context.
-        let context = json!({"custom": {REDRIVE_KEY: id}}).to_string();
+        // They reach the function beside the event, in its context, whose values are texts.
+        let ids = json!(ids).to_string();
+        let context = json!({"custom": {REDRIVE_KEY: ids}}).to_string();
         self.send(function, event, Some(STANDARD.encode(context)))
             .await
     }

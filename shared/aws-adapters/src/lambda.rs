@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime};
 
 /// What is kept of an invocation's time for its answer to reach the platform.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
-/// Key in the client context that marks a redrive, and tells the id of the call that was given up:
-/// what fails then is told to the caller, and not put into the dead-letter queue once more.
+/// Key in the client context that marks a redrive, and tells the ids of the calls that were given
+/// up, as a JSON list: what fails then is told to the caller, and not put into the dead-letter queue
+/// once more.
 pub const REDRIVE_KEY: &str = "redrive";
 
 /// What a handler is at. Boxed: the SDK's futures nest deeply, and so would the runtime around
@@ -30,10 +31,20 @@ type Handled<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 pub struct Invocation {
     /// What the function is called with.
     pub payload: Value,
-    /// The platform's name for this call; its retries of an event keep it, and so do redrives.
+    /// The platform's name for this call; its retries of an event keep it. A redrive goes by the
+    /// first of the calls that were given up.
     pub request_id: String,
+    /// The calls that were given up and that this one redrives; none unless it is a redrive. What
+    /// was begun in one of them is for this one to finish.
+    pub redrive_of: Vec<String>,
+}
+
+impl Invocation {
     /// Whether it is the redrive of a dead letter.
-    pub redriven: bool,
+    #[must_use]
+    pub fn is_redrive(&self) -> bool {
+        !self.redrive_of.is_empty()
+    }
 }
 
 /// Serves a function until the platform ends it. A failure is logged with its class and given to
@@ -54,8 +65,8 @@ where
         let redrive_of = redrive_of(&event.context);
         let invocation = Invocation {
             payload: event.payload,
-            request_id: redrive_of.unwrap_or(&request_id).to_owned(),
-            redriven: redrive_of.is_some(),
+            request_id: redrive_of.first().unwrap_or(&request_id).clone(),
+            redrive_of,
         };
         let handled: Handled<'_, Value> = Box::pin(handle(invocation));
         in_time(time, handled).await.map_err(|failure| {
@@ -93,9 +104,12 @@ async fn in_time<T>(
     })
 }
 
-fn redrive_of(context: &Context) -> Option<&str> {
-    let told = context.client_context.as_ref()?;
-    told.custom.get(REDRIVE_KEY).map(String::as_str)
+fn redrive_of(context: &Context) -> Vec<String> {
+    let told = context.client_context.as_ref();
+    let Some(ids) = told.and_then(|told| told.custom.get(REDRIVE_KEY)) else {
+        return Vec::new();
+    };
+    serde_json::from_str(ids).unwrap_or_else(|_| vec![ids.clone()])
 }
 
 /// Serves a consumer of single events. What it will never take, and what it cannot take now, goes
@@ -112,23 +126,26 @@ where
 {
     let (queue, handle) = (queue.as_ref(), &handle);
     serve(|invocation| async move {
-        let payload = invocation.payload.clone();
-        let queue = queue.filter(|_| !invocation.redriven);
+        let call = invocation.clone();
         let handled: Handled<'_, Value> = Box::pin(handle(invocation));
-        settle(queue, payload, handled.await).await
+        settle(queue, call, handled.await).await
     })
     .await
 }
 
-/// The answer to a call whose handler came to `handled`.
-async fn settle<Q: DeadLetterQueue>(
+/// The answer to a call whose handler came to `handled`: what [`serve_consumer`] does around a
+/// handler.
+///
+/// # Errors
+/// The failure that is the platform's, or the redriver's.
+pub async fn settle<Q: DeadLetterQueue>(
     queue: Option<&Q>,
-    payload: Value,
+    call: Invocation,
     handled: Result<Value, Failure>,
 ) -> Result<Value, Failure> {
-    match (handled, queue) {
+    match (handled, queue.filter(|_| !call.is_redrive())) {
         (Err(failure @ (Failure::Permanent(_) | Failure::Waiting(_))), Some(queue)) => {
-            give_up(queue, payload, &failure).await?;
+            give_up(queue, call.payload, &failure, &call.request_id).await?;
             // Who called by hand sees it; the bus does not look at answers.
             Ok(json!({"givenUp": failure.class(), "cause": failure.to_string()}))
         }
@@ -140,8 +157,9 @@ async fn give_up(
     queue: &impl DeadLetterQueue,
     payload: Value,
     failure: &Failure,
+    request_id: &str,
 ) -> Result<(), Failure> {
-    let given_up = GivenUp::new(payload, failure, Timestamp::now());
+    let given_up = GivenUp::new(payload, failure, Timestamp::now()).in_call(request_id);
     queue.give_up(&given_up).await.map_err(|error| {
         Failure::Transient(format!("{failure}; {error}: {:?}", error.0.to_string()))
     })?;
@@ -162,19 +180,25 @@ where
 {
     let (queue, handle) = (queue.as_ref(), &handle);
     serve(|invocation| async move {
-        let handled: Handled<'_, BatchAnswer> = Box::pin(handle(invocation.payload));
+        let payload = invocation.payload.clone();
+        let handled: Handled<'_, BatchAnswer> = Box::pin(handle(payload));
         let answer = handled.await?;
-        settle_batch(queue, invocation.redriven, answer).await
+        settle_batch(queue, &invocation, answer).await
     })
     .await
 }
 
-async fn settle_batch<Q: DeadLetterQueue>(
+/// The answer to a call whose handler came to `answer`: what [`serve_stream`] does around a
+/// handler.
+///
+/// # Errors
+/// Of a redrive, why its record was given up.
+pub async fn settle_batch<Q: DeadLetterQueue>(
     queue: Option<&Q>,
-    redriven: bool,
+    call: &Invocation,
     mut answer: BatchAnswer,
 ) -> Result<Value, Failure> {
-    if redriven {
+    if call.is_redrive() {
         return match answer.given_up().first() {
             Some(given_up) => Err(given_up.failure.clone()),
             None => Ok(answer.into_payload()),
@@ -183,7 +207,10 @@ async fn settle_batch<Q: DeadLetterQueue>(
     let mut kept = Vec::new();
     for given_up in answer.given_up() {
         let sent = match queue {
-            Some(queue) => give_up(queue, given_up.payload(), &given_up.failure).await,
+            Some(queue) => {
+                let payload = given_up.payload();
+                give_up(queue, payload, &given_up.failure, &call.request_id).await
+            }
             None => Err(given_up.failure.clone()),
         };
         if let Err(failure) = &sent {
@@ -251,6 +278,21 @@ mod tests {
         }
     }
 
+    fn call(payload: &Value) -> Invocation {
+        Invocation {
+            payload: payload.clone(),
+            request_id: "call-1".to_owned(),
+            redrive_of: Vec::new(),
+        }
+    }
+
+    fn redrive() -> Invocation {
+        Invocation {
+            redrive_of: vec!["call-1".to_owned()],
+            ..call(&Value::Null)
+        }
+    }
+
     fn permanent() -> Failure {
         Failure::Permanent("no such order".into())
     }
@@ -260,10 +302,11 @@ mod tests {
         let queue = InMemoryDeadLetterQueue::default();
         for failure in [permanent(), Failure::Waiting("the gateway is down".into())] {
             let payload = json!({"eventId": "1"});
-            let answer = settle(Some(&queue), payload.clone(), Err(failure.clone())).await;
+            let answer = settle(Some(&queue), call(&payload), Err(failure.clone())).await;
             assert_eq!(answer.unwrap()["givenUp"], json!(failure.class()));
             let [given_up] = queue.drain().try_into().unwrap();
             assert_eq!(given_up.payload, payload);
+            assert_eq!(given_up.request_id.as_deref(), Some("call-1"));
             assert_eq!(given_up.cause, failure.to_string());
             assert_eq!(given_up.class, Class::of_error_type(failure.class()));
         }
@@ -273,12 +316,12 @@ mod tests {
     async fn what_may_succeed_later_and_what_no_queue_takes_is_the_platforms() {
         let queue = InMemoryDeadLetterQueue::default();
         let later = Failure::Transient("busy".into());
-        let settled = settle(Some(&queue), Value::Null, Err(later.clone())).await;
+        let settled = settle(Some(&queue), call(&Value::Null), Err(later.clone())).await;
         assert_eq!(settled, Err(later));
         assert!(queue.drain().is_empty());
-        let without = settle(None::<&Closed>, Value::Null, Err(permanent())).await;
+        let without = settle(None::<&Closed>, call(&Value::Null), Err(permanent())).await;
         assert_eq!(without, Err(permanent()));
-        let closed = settle(Some(&Closed), Value::Null, Err(permanent())).await;
+        let closed = settle(Some(&Closed), call(&Value::Null), Err(permanent())).await;
         assert!(matches!(closed, Err(Failure::Transient(_))), "{closed:?}");
     }
 
@@ -293,29 +336,48 @@ mod tests {
     async fn a_record_that_is_given_up_does_not_hold_up_its_shard() {
         let failures = |answer: Value| answer["batchItemFailures"].clone();
         let queue = InMemoryDeadLetterQueue::default();
-        let answer = settle_batch(Some(&queue), false, a_batch_with_one_given_up()).await;
+        let answer = settle_batch(
+            Some(&queue),
+            &call(&Value::Null),
+            a_batch_with_one_given_up(),
+        )
+        .await;
         assert_eq!(failures(answer.unwrap()), json!([{"itemIdentifier": "2"}]));
         let [given_up] = queue.drain().try_into().unwrap();
         assert_eq!(given_up.payload, json!({"Records": [{"r": 1}]}));
 
         let both = json!([{"itemIdentifier": "2"}, {"itemIdentifier": "1"}]);
-        let answer = settle_batch(Some(&Closed), false, a_batch_with_one_given_up()).await;
+        let answer = settle_batch(
+            Some(&Closed),
+            &call(&Value::Null),
+            a_batch_with_one_given_up(),
+        )
+        .await;
         assert_eq!(failures(answer.unwrap()), both);
-        let answer = settle_batch(None::<&Closed>, false, a_batch_with_one_given_up()).await;
+        let answer = settle_batch(
+            None::<&Closed>,
+            &call(&Value::Null),
+            a_batch_with_one_given_up(),
+        )
+        .await;
         assert_eq!(failures(answer.unwrap()), both);
     }
 
     #[tokio::test]
     async fn a_redrive_that_fails_is_told_and_not_given_up_once_more() {
         let queue = InMemoryDeadLetterQueue::default();
-        let answer = settle_batch(Some(&queue), true, a_batch_with_one_given_up()).await;
+        let answer = settle_batch(Some(&queue), &redrive(), a_batch_with_one_given_up()).await;
         assert_eq!(answer, Err(permanent()));
         assert!(queue.drain().is_empty());
         let mut context = Context::default();
-        assert_eq!(redrive_of(&context), None);
-        for (custom, id) in [(json!({}), None), (json!({REDRIVE_KEY: "id"}), Some("id"))] {
+        assert!(redrive_of(&context).is_empty());
+        for (custom, ids) in [
+            (json!({}), &[][..]),
+            (json!({REDRIVE_KEY: "[\"a\",\"b\"]"}), &["a", "b"]),
+            (json!({REDRIVE_KEY: "a"}), &["a"]),
+        ] {
             context.client_context = serde_json::from_value(json!({ "custom": custom })).unwrap();
-            assert_eq!(redrive_of(&context), id);
+            assert_eq!(redrive_of(&context), ids);
         }
     }
 

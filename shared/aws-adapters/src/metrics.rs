@@ -87,7 +87,8 @@ impl Metric {
 /// Tells metrics of one function.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    function: String,
+    /// Whose they are; nobody's are not told.
+    function: Option<String>,
 }
 
 impl Metrics {
@@ -103,60 +104,69 @@ impl Metrics {
     #[must_use]
     pub fn of(function: impl Into<String>) -> Self {
         Self {
-            function: function.into(),
+            function: Some(function.into()),
         }
+    }
+
+    /// Metrics that nobody is told: where handlers run that are no functions, as in the simulation.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { function: None }
     }
 
     /// Tells values measured at a time; nothing for no values.
     pub fn tell(&self, at: Timestamp, metrics: &[Metric]) {
+        let Some(function) = &self.function else {
+            return;
+        };
         let measured = metrics.iter().filter(|metric| !metric.values.is_empty());
         let measured: Vec<_> = measured.collect();
         for metrics in measured.chunks(MAX_METRICS) {
-            let line = self.line(at, metrics);
+            let line = line(function, at, metrics);
             // Standard output that is gone takes the log with it; the work is done nevertheless.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
     }
+}
 
-    /// The line.
-    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-    fn line(&self, at: Timestamp, metrics: &[&Metric]) -> Value {
-        let definitions: Vec<_> = metrics
+/// The line.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+fn line(function: &str, at: Timestamp, metrics: &[&Metric]) -> Value {
+    let definitions: Vec<_> = metrics
+        .iter()
+        .map(|metric| {
+            let unit = match metric.unit {
+                Unit::Count => "Count",
+                Unit::Seconds => "Seconds",
+                Unit::Milliseconds => "Milliseconds",
+            };
+            json!({"Name": metric.name, "Unit": unit})
+        })
+        .collect();
+    let mut line = Map::from_iter([
+        (
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": at.as_millisecond(),
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE,
+                    "Dimensions": [[DIMENSION]],
+                    "Metrics": definitions,
+                }],
+            }),
+        ),
+        (DIMENSION.to_owned(), json!(function)),
+        // Lambda's own filter goes by these two.
+        // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+        ("level".to_owned(), json!("INFO")),
+        ("timestamp".to_owned(), json!(at.to_string())),
+    ]);
+    line.extend(
+        metrics
             .iter()
-            .map(|metric| {
-                let unit = match metric.unit {
-                    Unit::Count => "Count",
-                    Unit::Seconds => "Seconds",
-                    Unit::Milliseconds => "Milliseconds",
-                };
-                json!({"Name": metric.name, "Unit": unit})
-            })
-            .collect();
-        let mut line = Map::from_iter([
-            (
-                "_aws".to_owned(),
-                json!({
-                    "Timestamp": at.as_millisecond(),
-                    "CloudWatchMetrics": [{
-                        "Namespace": NAMESPACE,
-                        "Dimensions": [[DIMENSION]],
-                        "Metrics": definitions,
-                    }],
-                }),
-            ),
-            (DIMENSION.to_owned(), json!(self.function)),
-            // Lambda's own filter goes by these two.
-            // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
-            ("level".to_owned(), json!("INFO")),
-            ("timestamp".to_owned(), json!(at.to_string())),
-        ]);
-        line.extend(
-            metrics
-                .iter()
-                .map(|metric| (metric.name.to_owned(), metric.value())),
-        );
-        Value::Object(line)
-    }
+            .map(|metric| (metric.name.to_owned(), metric.value())),
+    );
+    Value::Object(line)
 }
 
 /// Most metrics of one directive, from the specification.
@@ -178,7 +188,7 @@ mod tests {
         ];
         let metrics: Vec<_> = metrics.iter().collect();
         assert_eq!(
-            Metrics::of("shop-sweep-orders").line(at, &metrics),
+            line("shop-sweep-orders", at, &metrics),
             json!({
                 "_aws": {
                     "Timestamp": 1_735_732_800_123_i64,
@@ -206,7 +216,7 @@ mod tests {
     #[test]
     fn every_dimension_and_metric_of_a_line_is_a_member_of_it() {
         let metrics = [Metric::count("A", 0), Metric::count("B", u64::MAX)];
-        let line = Metrics::of("f").line(Timestamp::UNIX_EPOCH, &[&metrics[0], &metrics[1]]);
+        let line = line("f", Timestamp::UNIX_EPOCH, &[&metrics[0], &metrics[1]]);
         let text = line.to_string();
         assert!(!text.contains('\n'), "one line");
         let read: Value = serde_json::from_str(&text).unwrap();

@@ -27,6 +27,8 @@ pub mod attribute {
     pub const CAUSE: &str = "cause";
     /// How often it was tried.
     pub const ATTEMPTS: &str = "attempts";
+    /// The call in which it was given up.
+    pub const REQUEST_ID: &str = "requestId";
     /// When it failed first.
     pub const FIRST_FAILED_AT: &str = "firstFailedAt";
 }
@@ -183,12 +185,15 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
             .send_message()
             .queue_url(&self.url)
             .message_body(body(&given_up.payload));
-        for (name, value) in [
+        let told = [
             (attribute::CLASS, given_up.class.as_str()),
             (attribute::CAUSE, &given_up.cause),
             (attribute::ATTEMPTS, &attempts),
             (attribute::FIRST_FAILED_AT, &first),
-        ] {
+        ];
+        let call = given_up.request_id.as_deref();
+        let call = call.map(|id| (attribute::REQUEST_ID, id));
+        for (name, value) in told.into_iter().chain(call) {
             let value = MessageAttributeValue::builder()
                 .data_type("String")
                 .string_value(attribute_text(value))

@@ -38,6 +38,11 @@ use serde_json::Value;
 
 /// How many message ids a letter remembers: a queue delivers a message twice soon, or never.
 const REMEMBERED_MESSAGES: usize = 100;
+/// How many calls a letter remembers; each of them is one delivery of its event that was given up.
+const REMEMBERED_CALLS: usize = 500;
+/// So many bytes of ids are handed over in one call: Lambda's client context has 3,583 bytes in
+/// base64 (<https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>).
+const HANDED_OVER_BYTES: usize = 2000;
 /// Longest cause that is kept, in bytes.
 const MAX_CAUSE_BYTES: usize = 2048;
 /// Longest note of an entry, in bytes.
@@ -62,9 +67,10 @@ pub struct DeadLetter {
     /// The event in it, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventRef>,
-    /// The call that was given up, where the platform told: a retry keeps its id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    /// The calls that were given up and are to be redriven; of a closed letter, those that it was
+    /// closed for. A retry keeps its call's id, and so does a redrive.
+    #[serde(default)]
+    pub request_ids: Vec<String>,
     /// How often the consumer was called, in all.
     pub attempts: u32,
     /// When it failed first.
@@ -240,11 +246,37 @@ impl DeadLetter {
         }
     }
 
-    /// The id that every redrive of it is called with: that of the call that was given up, so that
-    /// the consumer knows what it began itself then.
+    /// The ids that its redrive is called with: those of the calls that were given up, so that the
+    /// consumer knows whatever it began in one of them. The first one stays the same until the
+    /// letter is closed; it is what the redrives themselves begin things under. What is too much
+    /// for one call is left for the next one.
     #[must_use]
-    pub fn call_id(&self) -> &str {
-        self.request_id.as_deref().unwrap_or(&self.letter_id)
+    pub fn call_ids(&self) -> Vec<String> {
+        let mut bytes = 0;
+        let mut ids: Vec<_> = self
+            .request_ids
+            .iter()
+            .take_while(|id| {
+                let is_first = bytes == 0;
+                bytes += id.len() + 5;
+                is_first || bytes <= HANDED_OVER_BYTES
+            })
+            .cloned()
+            .collect();
+        if ids.is_empty() {
+            ids.push(self.letter_id.clone());
+        }
+        ids
+    }
+
+    /// Notes that this call was given up, too.
+    fn remember_call(&mut self, id: String) {
+        if !self.request_ids.contains(&id) {
+            self.request_ids.push(id);
+        }
+        if self.request_ids.len() > REMEMBERED_CALLS {
+            self.request_ids.remove(1);
+        }
     }
 
     /// Whether a redriver is at it.

@@ -38,8 +38,20 @@ pub enum Fault {
     MailFailure,
     /// A handler's clock goes forward or backward, by minutes.
     ClockJump,
-    /// Dead letters are redriven while all else goes wrong.
+    /// An operator redrives dead letters at once, while all else goes wrong.
     EarlyRedrive,
+    /// An operator parks a letter and releases it later, or sweeps or reconciles by hand.
+    OperatorActs,
+    /// The bus took an event and never delivers it to somebody who moves orders.
+    LostDelivery,
+    /// A stored event never reaches the relay.
+    LostRecord,
+    /// A rule cannot deliver an event, and gives it up.
+    Undelivered,
+    /// A mapping gives a batch of the stream up, and tells only where it was.
+    GivenUpBatch,
+    /// An event comes that its consumer will never take.
+    Poison,
     /// A customer calls an order off, at any moment.
     Cancellation,
     /// A customer sends the same request again, or another one under the same key.
@@ -50,7 +62,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds, in the order of the report.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::DuplicateDelivery,
         Self::DelayedDelivery,
         Self::LostAcknowledgement,
@@ -67,6 +79,12 @@ impl Fault {
         Self::MailFailure,
         Self::ClockJump,
         Self::EarlyRedrive,
+        Self::OperatorActs,
+        Self::LostDelivery,
+        Self::LostRecord,
+        Self::Undelivered,
+        Self::GivenUpBatch,
+        Self::Poison,
         Self::Cancellation,
         Self::RepeatedPost,
         Self::LateReplay,
@@ -92,6 +110,12 @@ impl Fault {
             Self::MailFailure => "mail-failure",
             Self::ClockJump => "clock-jump",
             Self::EarlyRedrive => "early-redrive",
+            Self::OperatorActs => "operator-acts",
+            Self::LostDelivery => "lost-delivery",
+            Self::LostRecord => "lost-record",
+            Self::Undelivered => "undelivered",
+            Self::GivenUpBatch => "given-up-batch",
+            Self::Poison => "poison",
             Self::Cancellation => "cancellation",
             Self::RepeatedPost => "repeated-post",
             Self::LateReplay => "late-replay",
@@ -107,7 +131,10 @@ impl Fault {
             Self::GatewayTimeoutBefore | Self::GatewayTimeoutAfter => 0.3,
             Self::ClockJump | Self::GatewayOutage | Self::BusOutage => 0.02,
             Self::LateWebhook | Self::DuplicateWebhook => 0.5,
+            Self::LostDelivery | Self::LostRecord | Self::Undelivered => 0.1,
+            Self::GivenUpBatch => 0.2,
             Self::EarlyRedrive | Self::Cancellation | Self::RepeatedPost => 0.5,
+            Self::OperatorActs | Self::Poison => 0.5,
             Self::LateReplay => 0.5,
         }
     }
@@ -142,6 +169,12 @@ impl Counts {
     /// Each kind with its number.
     pub fn iter(&self) -> impl Iterator<Item = (Fault, u64)> {
         Fault::ALL.into_iter().zip(self.0)
+    }
+
+    /// How many of this kind.
+    #[must_use]
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
     }
 
     /// All of them.

@@ -1,13 +1,15 @@
 //! The real handlers, over the ports of a world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_adapters::eventbridge_publisher::EventBridgePublisher;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
-use aws_adapters::lambda::{answer, event_of};
-use aws_adapters::stream_record::BatchAnswer;
+use aws_adapters::lambda::{Invocation, answer, event_of, settle, settle_batch};
+use aws_adapters::metrics::Metrics;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
+use event_sourcing::retry::budget;
 use jiff::SignedDuration;
 use process_payment::guarded_gateway::GuardedGateway;
 use serde_json::Value;
@@ -16,7 +18,11 @@ use crate::mutants::Mutant;
 use crate::world::bus::Bus;
 use crate::world::clock::WorldClock;
 use crate::world::gateway::Gateway;
+use crate::world::history::History;
+use crate::world::letters::Letters;
 use crate::world::mail::Mailer;
+use crate::world::queues::OwnQueue;
+use crate::world::redriving::{Calls, RedriverPlatform};
 use crate::world::rows::{Rows, Tables};
 use crate::world::store::Store;
 use crate::world::webhook::Secret;
@@ -25,8 +31,11 @@ use crate::world::{World, lock};
 /// How long after its confirmation an order can be cancelled.
 const GRACE: SignedDuration = SignedDuration::from_mins(15);
 
+/// What is kept of an invocation's time for its answer to reach the platform.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+
 /// The programs that [`call`] knows.
-pub const HOSTED: [&str; 10] = [
+pub const HOSTED: [&str; 13] = [
     "place-order",
     "cancel-order",
     "restock-inventory",
@@ -37,6 +46,9 @@ pub const HOSTED: [&str; 10] = [
     "process-payment",
     "notify-user",
     "project-orders",
+    "redrive-dlq",
+    "sweep-orders",
+    "reconcile-events",
 ];
 
 /// The handler that charges, with the memory that its process has of the gateway.
@@ -58,34 +70,117 @@ fn payments(world: &Arc<World>, clock: &WorldClock) -> Payments {
 pub async fn call(
     world: &Arc<World>,
     program: &str,
-    payload: Value,
-    request_id: &str,
+    invocation: Invocation,
 ) -> Result<Value, Failure> {
     match program {
         "place-order" | "cancel-order" | "restock-inventory" | "payment-webhook" => {
-            let request = HttpRequest::from_payload(payload)?;
+            let request = HttpRequest::from_payload(invocation.payload)?;
             let answered = http(world, program, &request).await;
             Ok(answer(answered).into_payload())
         }
-        "publish-events" => {
-            let handler = publish_events::handler::Handler {
-                publisher: EventBridgePublisher::over(Bus(Arc::clone(world))),
-            };
-            // Without a queue of their own: what is given up comes again, as from a platform.
-            handler.handle(payload).await.map(BatchAnswer::into_payload)
+        "publish-events" | "project-orders" => stream(world, program, invocation).await,
+        "redrive-dlq" | "sweep-orders" | "reconcile-events" => {
+            let time = world.wiring.timeout(program).saturating_sub(ANSWER_TIME);
+            let operated = Box::pin(operate(world, program, invocation.payload));
+            budget::within(time, operated)
+                .await
+                .unwrap_or_else(|late| Err(Failure::Transient(late.to_string())))
         }
-        "project-orders" => {
-            let handler = project_orders::handler::Handler {
-                store: Store::new(world),
-                tables: Tables(Rows(Arc::clone(world))),
+        _ => {
+            let queue = own_queue(world, program);
+            let handled = match event_of(invocation.payload.clone()) {
+                Ok(event) => consume(world, program, event, &invocation).await,
+                Err(failure) => Err(failure),
             };
-            // Without a queue of their own: what is given up comes again, as from a platform.
-            handler.handle(payload).await.map(BatchAnswer::into_payload)
+            settle(Some(&queue), invocation, handled.map(|()| Value::Null)).await
         }
-        _ => consume(world, program, event_of(payload)?, request_id)
-            .await
-            .map(|()| Value::Null),
     }
+}
+
+fn own_queue(world: &Arc<World>, program: &str) -> OwnQueue {
+    OwnQueue {
+        world: Arc::clone(world),
+        consumer: program.to_owned(),
+    }
+}
+
+/// Consumers of the stream.
+async fn stream(
+    world: &Arc<World>,
+    program: &str,
+    invocation: Invocation,
+) -> Result<Value, Failure> {
+    let payload = invocation.payload.clone();
+    let answer = if program == "publish-events" {
+        let handler = publish_events::handler::Handler {
+            publisher: EventBridgePublisher::over(Bus::of(world)),
+        };
+        handler.handle(payload).await?
+    } else {
+        let handler = project_orders::handler::Handler {
+            store: Store::new(world),
+            tables: Tables(Rows(Arc::clone(world))),
+        };
+        handler.handle(payload).await?
+    };
+    settle_batch(Some(&own_queue(world, program)), &invocation, answer).await
+}
+
+/// Functions that mend what went wrong.
+async fn operate(world: &Arc<World>, program: &str, payload: Value) -> Result<Value, Failure> {
+    match program {
+        "redrive-dlq" => redrive(world, payload).await,
+        "sweep-orders" if world.has(Mutant::NoSweeps) => Ok(Value::Null),
+        "sweep-orders" => sweep(world, payload).await,
+        _ if world.has(Mutant::NoReconciling) => Ok(Value::Null),
+        _ => reconcile(world, payload).await,
+    }
+}
+
+async fn redrive(world: &Arc<World>, payload: Value) -> Result<Value, Failure> {
+    let calls = Calls::new(world);
+    let handler = redrive_dlq::handler::Handler {
+        letters: Letters {
+            world: Arc::clone(world),
+            calls: Arc::clone(&calls),
+        },
+        platform: RedriverPlatform {
+            world: Arc::clone(world),
+            calls: Arc::clone(&calls),
+        },
+        consumers: world.wiring.redriven.clone(),
+        policy: world.wiring.redrive_policy,
+        metrics: Metrics::silent(),
+        clock: WorldClock::World(Arc::clone(world)),
+    };
+    let handled = handler.handle(payload).await;
+    calls.end();
+    handled
+}
+
+async fn sweep(world: &Arc<World>, payload: Value) -> Result<Value, Failure> {
+    let handler = sweep_orders::handler::Handler {
+        store: Store::new(world),
+        publisher: EventBridgePublisher::over(Bus::of_healers(world)),
+        open_orders: Rows(Arc::clone(world)),
+        clock: WorldClock::World(Arc::clone(world)),
+        patience: world.wiring.patience,
+        metrics: Metrics::silent(),
+    };
+    handler.handle(payload).await
+}
+
+async fn reconcile(world: &Arc<World>, payload: Value) -> Result<Value, Failure> {
+    let handler = reconcile_events::handler::Handler {
+        stored: History(Arc::clone(world)),
+        store: Store::new(world),
+        markers: History(Arc::clone(world)),
+        publisher: EventBridgePublisher::over(Bus::of_healers(world)),
+        clock: WorldClock::World(Arc::clone(world)),
+        limits: world.wiring.limits,
+        metrics: Metrics::silent(),
+    };
+    handler.handle(payload).await
 }
 
 /// Functions behind the HTTP API.
@@ -138,7 +233,7 @@ async fn consume(
     world: &Arc<World>,
     program: &str,
     trigger: Envelope,
-    request_id: &str,
+    invocation: &Invocation,
 ) -> Result<(), Failure> {
     let clock = WorldClock::World(Arc::clone(world));
     let store = Store::new(world);
@@ -170,7 +265,12 @@ async fn consume(
                 notifier,
                 clock,
             };
-            handler.handle(&trigger, request_id).await
+            let Invocation {
+                request_id,
+                redrive_of,
+                ..
+            } = invocation;
+            handler.handle(&trigger, request_id, redrive_of).await
         }
         _ => Err(Failure::Permanent(format!("{program} is not simulated"))),
     }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use domain::ids::Sku;
 use domain::notification::Notification;
 use domain::order_summary::OrderStatus;
+use event_sourcing::dead_letter::{Act, DeadLetter};
 use invariants::{Evidence, GivenUp, Published, StoreView, broken, check, decoded};
 
+use crate::faults::Fault;
 use crate::shop::Known;
 use crate::world::{World, lock};
 
@@ -18,8 +20,14 @@ pub const MAILS: &str = "every customer is told once";
 pub const NEVER_BELOW_ZERO: &str = "available >= 0 at any time";
 /// A delivery of the warehouse counts once.
 pub const STOCKED_ONCE: &str = "a delivery counts once";
-/// Without faults every letter can be redriven.
+/// Without faults every letter can be redriven, but for poison.
 pub const NOTHING_LEFT: &str = "every dead letter can be redriven";
+/// No consumer is called for ever with what it does not take.
+pub const ROUNDS_END: &str = "a letter's rounds end, and poison is parked";
+/// What was not lost was published by the relay.
+pub const RELAYED: &str = "only what was lost has to be published again";
+/// No marker without an event.
+pub const MARKED: &str = "what was published is found in the store";
 /// Clients get the answers that they must.
 pub const ANSWERS: &str = "requests are answered as they must";
 /// Who can pay, and did not call off, and whose stock is there, is delivered.
@@ -30,7 +38,7 @@ const SAID: usize = 5;
 
 /// What is wrong, each as a line that begins with the invariant's name.
 #[must_use]
-pub fn judge(world: &Arc<World>, known: &Known) -> Vec<String> {
+pub fn judge(world: &Arc<World>, known: &Known, missing: u64) -> Vec<String> {
     let evidence = evidence(world, known);
     let verdicts = check(&evidence);
     let mut wrong = broken(&verdicts);
@@ -48,6 +56,9 @@ pub fn judge(world: &Arc<World>, known: &Known) -> Vec<String> {
     say(NEVER_BELOW_ZERO, below_zero(world));
     say(STOCKED_ONCE, stocked_once(world, known));
     say(NOTHING_LEFT, left(world));
+    say(ROUNDS_END, endless(world));
+    say(RELAYED, not_relayed(world, missing));
+    say(MARKED, unstored(world));
     say(ANSWERS, known.wrong.clone());
     say(FAIR, unfair(known, &evidence.stored));
     wrong
@@ -84,13 +95,14 @@ fn evidence(world: &Arc<World>, known: &Known) -> Evidence {
             detail: one.event["detail"].clone(),
         })
         .collect();
-    let given_up = world
-        .letters()
+    let letters = world.letters.all();
+    let given_up = letters
         .iter()
-        .flat_map(|letter| {
-            letter.event_ids().map(|id| GivenUp {
+        .filter(|letter| letter.status.is_open())
+        .filter_map(|letter| {
+            Some(GivenUp {
                 consumer: letter.consumer.clone(),
-                event_id: id.to_owned(),
+                event_id: letter.event.as_ref()?.event_id.clone(),
             })
         })
         .collect();
@@ -166,11 +178,68 @@ fn stocked_once(world: &World, known: &Known) -> Vec<String> {
 }
 
 fn left(world: &World) -> Vec<String> {
-    let letters = world.letters();
-    letters
-        .iter()
-        .map(|letter| format!("{}: {}", letter.consumer, letter.reason))
-        .collect()
+    let queues = lock(&world.queues);
+    let in_queues = queues
+        .left()
+        .map(|(consumer, message)| format!("{consumer}: {} is in its queue", message.id));
+    let letters = world.letters.all();
+    let open = letters.iter().filter(|letter| letter.status.is_open());
+    let open = open.map(|letter| format!("{}: {}", letter.letter_id, letter.cause));
+    in_queues.chain(open).collect()
+}
+
+/// Letters that were redriven more often than their rounds allow, and poison that was not parked.
+fn endless(world: &World) -> Vec<String> {
+    let most = world.wiring.redrive_policy.rounds;
+    let mut wrongs = Vec::new();
+    let letters = world.letters.all();
+    for letter in &letters {
+        let mut failed = 0;
+        for entry in &letter.history {
+            match entry.act {
+                Act::RoundFailed => failed += entry.times,
+                Act::TakenIn | Act::Released | Act::Redriven => failed = 0,
+                _ => {}
+            }
+            if failed > most {
+                wrongs.push(format!("{} had {failed} rounds", letter.letter_id));
+                break;
+            }
+        }
+    }
+    for id in lock(&world.poison).iter() {
+        let parked = |letter: &&DeadLetter| {
+            let is_of = letter
+                .event
+                .as_ref()
+                .is_some_and(|event| event.event_id == *id);
+            is_of && letter.history.iter().any(|one| one.act == Act::Parked)
+        };
+        if !letters.iter().any(|letter| parked(&letter)) {
+            wrongs.push(format!("nobody was told that {id} is poison"));
+        }
+    }
+    wrongs
+}
+
+/// What reconciling found unpublished once all was at rest, where the stream lost nothing and the
+/// clocks were right: at the edge of its period, it goes by them.
+fn not_relayed(world: &World, missing: u64) -> Vec<String> {
+    let counts = world.faults.counts();
+    let excused = counts.of(Fault::LostRecord) + counts.of(Fault::ClockJump);
+    if missing == 0 || excused > 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "{missing} events were not published, and none was lost"
+    )]
+}
+
+fn unstored(world: &World) -> Vec<String> {
+    match world.reconciling().unstored {
+        0 => Vec::new(),
+        count => vec![format!("{count} events were published and not stored")],
+    }
 }
 
 /// An order that was rejected or cancelled although nobody called it off and nothing was amiss,

@@ -3,8 +3,9 @@
 //! The real handlers of all functions run over ports in memory, on one thread and in virtual time.
 //! A seed decides which of them goes on at every await, and what goes wrong: events come twice,
 //! late and in another order, processes end in the middle, answers are lost, the gateway times
-//! out. Afterwards nothing goes wrong any more, and everything that then comes to rest is judged by
-//! the invariants of the design. The same seed replays the same world to the last step.
+//! out, messages are lost. Afterwards nothing goes wrong any more: the clock goes on to call the
+//! functions that mend (`redrive-dlq`, `sweep-orders`, `reconcile-events`), and what then comes to
+//! rest is judged by the invariants of the design. The same seed replays the same world to the last step.
 //!
 //! In reading order:
 //!
@@ -12,7 +13,7 @@
 //! - [`faults`], [`mutants`]: what goes wrong; which bugs can be planted.
 //! - [`world`]: the ports. [`functions`]: the handlers over them.
 //! - [`wiring`], [`platform`]: what AWS does around them, as the template says.
-//! - [`shop`]: who uses the system. [`life`]: a world from its beginning to its verdict, by
+//! - [`shop`]: who uses the system. [`operator`]: who runs it. [`life`]: a world from its beginning to its verdict, by
 //!   [`judge`]. [`trace`]: what happened in it.
 //! - [`model`]: one order, in every state that it can come to.
 //! - [`runner`]: many worlds. [`cli`]: what can be asked.
@@ -24,6 +25,7 @@ pub mod judge;
 pub mod life;
 pub mod model;
 pub mod mutants;
+pub mod operator;
 pub mod platform;
 pub mod runner;
 pub mod scheduler;

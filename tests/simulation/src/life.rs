@@ -1,26 +1,34 @@
 //! A world from its first order to its last event: faults while orders are placed, then none,
-//! until everything has come to rest; then a replay, days later; then the verdict.
+//! until everything has come to rest and was reconciled; then a replay, days later; then the
+//! verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::faults::{Counts, Fault};
 use crate::judge::judge;
+use crate::operator;
+use crate::platform::schedules::RECONCILER;
 use crate::scheduler::{Scheduler, spawn};
 use crate::shop::{self, Shop};
 use crate::wiring::Wiring;
+use crate::world::history::Log;
 use crate::world::{Plan, World, lock};
+use jiff::SignedDuration;
+use serde_json::json;
 
 /// How long faults go on at most.
 const TROUBLE: Duration = Duration::from_mins(40);
-/// How often letters are redriven while faults go on.
-const EARLY: Duration = Duration::from_mins(3);
 /// How much later events are replayed: after the gateway has forgotten its keys.
 const DAYS: Duration = Duration::from_hours(49);
-/// Rounds of redriving after which nothing more is to be hoped for.
-const ROUNDS: u32 = 12;
-/// How long a redriver waits between its rounds.
-const BETWEEN: Duration = Duration::from_mins(2);
+/// So often the clock strikes at most until everything is at rest; then there is no hope.
+const STRIKES: u32 = 400;
+/// So many days it takes at most until everything is proved to be published.
+const MOST_DAYS: u32 = 6;
+/// So far back an operator reconciles where the clock's call failed: markers are kept for 30 days.
+const REACH: SignedDuration = SignedDuration::from_hours(24 * 14);
+/// What was stored is on its way for so long, as far as clocks can be trusted.
+const ON_ITS_WAY: Duration = Duration::from_mins(40);
 
 /// What came of a world.
 #[derive(Debug, Clone, Default)]
@@ -57,60 +65,103 @@ pub fn live(plan: &Plan, wiring: &Arc<Wiring>) -> Result<Life, std::io::Error> {
 
 async fn lifetime(plan: &Plan, wiring: &Arc<Wiring>) -> Life {
     let world = World::new(plan, Arc::clone(wiring));
+    let log = tracing::subscriber::set_default(Log(Arc::clone(&world)));
     let shop = Arc::new(Shop::default());
     let mut scheduler = Scheduler::new(plan.seed);
     shop::open(&world, &shop, plan.orders);
-    spawn(trouble(Arc::clone(&world)));
-    scheduler.run().await;
-    rest(&world, &mut scheduler).await;
+    let mut missing = go_on(&world, &mut scheduler).await;
     if world.draws(Fault::LateReplay) {
         tokio::time::sleep(DAYS).await;
         replay(&world);
-        spawn(trouble(Arc::clone(&world)));
-        scheduler.run().await;
-        rest(&world, &mut scheduler).await;
+        missing += go_on(&world, &mut scheduler).await;
     }
     world.close();
+    drop(log);
     let (hash, trace) = world.history();
     Life {
         orders: shop.known().accepted.len(),
         steps: scheduler.steps(),
         invocations: world.platform.invocations(),
         faults: world.faults.counts(),
-        violations: judge(&world, &shop.known()),
+        violations: judge(&world, &shop.known(), missing),
         hash,
         trace,
     }
+}
+
+/// What goes on now, with faults and then without, until all is at rest and reconciled.
+///
+/// How many events reconciling found that were not published.
+async fn go_on(world: &Arc<World>, scheduler: &mut Scheduler) -> u64 {
+    spawn(trouble(Arc::clone(world)));
+    spawn(Arc::clone(world).tick());
+    scheduler.run().await;
+    rest(world, scheduler).await;
+    reconcile(world, scheduler).await
 }
 
 /// Faults, for a while.
 async fn trouble(world: Arc<World>) {
     world.faults.turn(true);
     let end = world.elapsed() + TROUBLE.mul_f64(world.draw(fastrand::Rng::f64));
-    while world.elapsed() < end {
-        world.pause(EARLY).await;
-        if world.hits(Fault::EarlyRedrive) {
-            world.redrive(false).await;
-        }
-    }
+    operator::meddle(Arc::clone(&world), end).await;
     world.faults.turn(false);
     world.note(format_args!("from now on everything works"));
 }
 
-/// Without faults: what was given up is redriven, what is parked is released by an operator, until
-/// nothing changes any more.
+/// Without faults: the clock goes on, and an operator decides about what is parked, until nothing
+/// is left to do.
 async fn rest(world: &Arc<World>, scheduler: &mut Scheduler) {
-    for _ in 0..ROUNDS {
-        let redriving = Arc::clone(world);
-        spawn(async move {
-            redriving.redrive(true).await;
-        });
-        scheduler.run().await;
-        if world.letters().is_empty() {
+    for _ in 0..STRIKES {
+        let is_due = world.sleep_until_due().await;
+        let decided = operator::decide(world).await;
+        if !is_due && !decided {
             break;
         }
-        tokio::time::sleep(BETWEEN).await;
+        strike(world, scheduler).await;
     }
+}
+
+/// The clock strikes once, and everything runs that follows.
+async fn strike(world: &Arc<World>, scheduler: &mut Scheduler) {
+    world.strike().await;
+    spawn(Arc::clone(world).tick());
+    scheduler.run().await;
+}
+
+/// The days go on until one of them proves that what was stored was published.
+///
+/// How many events it found that were not.
+async fn reconcile(world: &Arc<World>, scheduler: &mut Scheduler) -> u64 {
+    let before = world.reconciling().missing_in_all;
+    let mut at_rest_since = world.elapsed();
+    for _ in 0..MOST_DAYS {
+        world.sleep_until_reconciling().await;
+        let all_settled = world.elapsed() > at_rest_since + ON_ITS_WAY;
+        let before = world.reconciling();
+        strike(world, scheduler).await;
+        rest(world, scheduler).await;
+        let after = world.reconciling();
+        let proved = after.times > before.times && after.missing == 0;
+        if proved && all_settled {
+            break;
+        }
+        if !proved {
+            at_rest_since = world.elapsed();
+        }
+    }
+    // The clock's calls covered a day each; where one failed altogether, an operator makes it good.
+    if world.reconciling().failed > 0 {
+        let from = world.true_time().saturating_sub(REACH).unwrap_or_default();
+        let call = json!({"from": from});
+        let operated = Arc::clone(world);
+        spawn(async move {
+            operated.operate(RECONCILER, &call).await;
+        });
+        scheduler.run().await;
+        rest(world, scheduler).await;
+    }
+    world.reconciling().missing_in_all - before
 }
 
 /// Some events that were published are delivered to their consumers once more.

@@ -67,6 +67,24 @@ mutants! {
     ExhaustedDropped = "exhausted-dropped",
     /// A redrive that fails drops the letter.
     RedriveDropsFailed = "redrive-drops-failed",
+    /// The redriver deletes a message before its letter is saved.
+    DeletedBeforeSaved = "deleted-before-saved",
+    /// A redriver that has claimed a letter does not keep another one off.
+    ClaimHoldsNobodyOff = "claim-holds-nobody-off",
+    /// A letter's failed rounds are not counted: poison is redriven for ever.
+    RoundsNeverEnd = "rounds-never-end",
+    /// A redrive comes under an id of its own, and not as the call that was given up.
+    RedrivenUnderNewId = "redriven-under-new-id",
+    /// A redrive comes as one of the calls that were given up, and not as all of them.
+    RedrivenAsFirstCallOnly = "redriven-as-first-call-only",
+    /// A consumer acknowledges what it gave up, although its dead-letter queue did not take it.
+    RefusalIgnored = "refusal-ignored",
+    /// Nobody sweeps.
+    NoSweeps = "no-sweeps",
+    /// Nobody reconciles.
+    NoReconciling = "no-reconciling",
+    /// Who publishes again publishes another event, and not the recorded one.
+    HealedAnew = "healed-anew",
     /// Every attempt to charge has an idempotency key of its own.
     NewKeyPerAttempt = "new-key-per-attempt",
     /// A payment whose outcome is unknown is taken for declined.

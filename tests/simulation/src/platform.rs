@@ -2,40 +2,47 @@
 //! to dead-letter queues, and reads the stream of the event store in order, shard by shard.
 //!
 //! [`invocation`] (one call of a function), [`deliveries`] (events of the bus), [`lanes`] (the
-//! stream), [`letters`] (what was given up, and redriven).
+//! stream), [`given_up`] (what goes into dead-letter queues), [`schedules`] (the clock).
 
 pub mod deliveries;
+pub mod given_up;
 pub mod invocation;
 pub mod lanes;
-pub mod letters;
 mod record;
+pub mod schedules;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fastrand::Rng;
+
 use crate::wiring::Wiring;
 use lanes::Lane;
-use letters::Letter;
+use schedules::Reconciled;
 
 /// The platform's own state.
 pub struct Platform {
     /// One lane for each mapping and shard.
     lanes: Vec<Vec<Mutex<Lane>>>,
-    letters: Mutex<Vec<Letter>>,
-    sequence: AtomicU64,
+    /// Stream and version of every record that there was, by its number.
+    fed: Mutex<Vec<(String, u64)>>,
     invocations: AtomicU64,
+    /// How many minutes ago the schedules began when the world did.
+    phase: u64,
+    reconciled: Mutex<Reconciled>,
 }
 
 impl Platform {
     /// A platform on which nothing has happened.
     #[must_use]
-    pub fn new(wiring: &Wiring) -> Self {
+    pub fn new(wiring: &Wiring, rng: &mut Rng) -> Self {
         let shards = || (0..lanes::SHARDS).map(|_| Mutex::default()).collect();
         Self {
             lanes: wiring.mappings.iter().map(|_| shards()).collect(),
-            letters: Mutex::default(),
-            sequence: AtomicU64::new(0),
+            fed: Mutex::default(),
             invocations: AtomicU64::new(0),
+            phase: rng.u64(..24 * 60),
+            reconciled: Mutex::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Time is virtual. It stands still while any task can go on, and jumps to the next timer when
 //! none can. So the same seed gives the same steps, to the last one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,14 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 thread_local! {
     /// Tasks that the scheduler of this thread has not taken yet.
     static SPAWNED: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
+    /// Tasks that it has, and that are not over.
+    static ALIVE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many tasks there are on this thread that are not over.
+#[must_use]
+pub fn alive() -> usize {
+    ALIVE.get() + SPAWNED.with_borrow(Vec::len)
 }
 
 /// Gives a task to the scheduler that runs on this thread.
@@ -43,7 +51,6 @@ pub struct Scheduler {
     tasks: Vec<Option<Running>>,
     free: Vec<usize>,
     ready: Vec<usize>,
-    alive: usize,
     wakes: Arc<Wakes>,
     rng: Rng,
     steps: u64,
@@ -97,11 +104,11 @@ impl Scheduler {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         SPAWNED.with_borrow_mut(Vec::clear);
+        ALIVE.set(0);
         Self {
             tasks: Vec::new(),
             free: Vec::new(),
             ready: Vec::new(),
-            alive: 0,
             wakes: Arc::default(),
             rng: Rng::with_seed(seed),
             steps: 0,
@@ -128,7 +135,7 @@ impl Scheduler {
             self.ready.append(&mut lock(&self.wakes.woken));
             if self.ready.is_empty() {
                 self.wakes.polling.store(false, Ordering::Relaxed);
-                return if self.alive == 0 {
+                return if ALIVE.get() == 0 {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
@@ -155,7 +162,7 @@ impl Scheduler {
             });
             let waker = Waker::from(Arc::clone(&wake));
             self.tasks[id] = Some(Running { task, waker, wake });
-            self.alive += 1;
+            ALIVE.set(ALIVE.get() + 1);
             self.ready.push(id);
         }
     }
@@ -173,7 +180,7 @@ impl Scheduler {
             lock(&self.wakes.woken).retain(|woken| *woken != id);
             self.tasks[id] = None;
             self.free.push(id);
-            self.alive -= 1;
+            ALIVE.set(ALIVE.get() - 1);
         }
     }
 }

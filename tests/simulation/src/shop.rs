@@ -269,4 +269,16 @@ async fn tell(world: &Arc<World>, number: usize) {
         );
         world.pause(PATIENCE).await;
     }
+    if world.hits(Fault::Poison) {
+        poison(world, number);
+    }
+}
+
+/// Another producer tells of an order, and does not say which.
+fn poison(world: &Arc<World>, number: usize) {
+    let id = format!("poison-{number}");
+    lock(&world.poison).insert(id.clone());
+    let event = json!({"eventId": id, "eventType": "OrderPlaced",
+        "timestamp": "2025-01-01T12:00:00Z", "data": {"userId": "legacy"}});
+    world.accept("legacy", "OrderPlaced", "", event);
 }

@@ -27,12 +27,20 @@ fn life(seed: u64) -> Life {
 }
 
 #[test]
-fn every_consumer_of_the_template_is_simulated() {
+fn every_function_that_the_template_calls_is_simulated() {
     let wiring = Wiring::of_template().unwrap();
-    for consumer in wiring.consumers() {
-        assert!(HOSTED.contains(&consumer), "{consumer} is not simulated");
+    for program in wiring.called() {
+        assert!(HOSTED.contains(&program), "{program} is not simulated");
     }
-    assert!(wiring.consumers().count() >= 7);
+    assert!(wiring.called().count() >= 10);
+    let minutes = |program: &str| {
+        let mut schedules = wiring.schedules.iter();
+        let schedule = schedules.find(|one| one.program == program);
+        schedule.map(|one| one.every.as_secs() / 60)
+    };
+    assert_eq!(minutes("redrive-dlq"), Some(1));
+    assert_eq!(minutes("sweep-orders"), Some(1));
+    assert_eq!(minutes("reconcile-events"), Some(24 * 60));
 }
 
 #[test]

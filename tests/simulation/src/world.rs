@@ -1,21 +1,30 @@
 //! A world: everything that the handlers touch, in memory, with what goes wrong in it.
 //!
-//! In reading order: [`store`] (events and stock), [`bus`], [`gateway`], [`webhook`], [`mail`], [`rows`],
-//! [`clock`]. Each of them is a port of the handlers. Every call of a port gives way once before
+//! In reading order: [`store`] (events and stock), [`bus`], [`gateway`], [`webhook`], [`mail`],
+//! [`rows`], [`clock`]; then what only those touch who mend: [`queues`] (dead-letter queues),
+//! [`letters`], [`redriving`] (the redriver's calls), [`history`] (what was stored and published).
+//! Each of them is a port of the handlers. Every call of a port gives way once before
 //! its effect and once after it, so that tasks meet at every await.
 
 pub mod bus;
 pub mod clock;
 pub mod gateway;
+pub mod history;
+pub mod letters;
 pub mod mail;
+pub mod queues;
+pub mod redriving;
 pub mod rows;
 pub mod store;
 pub mod webhook;
 
+use std::collections::BTreeSet;
 use std::fmt::Arguments;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use event_sourcing::dead_letter::{InMemoryDeadLetters, LetterSummary};
+use event_sourcing::reconciling::Marker;
 use fastrand::Rng;
 use tokio::time::Instant;
 
@@ -29,6 +38,7 @@ use crate::wiring::Wiring;
 use bus::Published;
 use gateway::Books;
 use mail::Mails;
+use queues::Queues;
 use rows::KeptRows;
 use store::Kept;
 
@@ -64,6 +74,14 @@ pub struct World {
     pub(crate) mails: Mutex<Mails>,
     /// The read model.
     pub(crate) rows: KeptRows,
+    /// What was given up and not taken in.
+    pub(crate) queues: Mutex<Queues>,
+    /// Dead letters.
+    pub(crate) letters: InMemoryDeadLetters,
+    /// Ids of events that nobody will ever take.
+    pub(crate) poison: Mutex<BTreeSet<String>>,
+    /// The markers of what was published.
+    pub(crate) markers: Mutex<Vec<Marker>>,
     /// What delivers, retries and gives up.
     pub(crate) platform: Platform,
     /// The process that charges, while there is one.
@@ -91,7 +109,7 @@ impl World {
         let slowness = rng.f64() * 0.3;
         Arc::new(Self {
             faults,
-            platform: Platform::new(&wiring),
+            platform: Platform::new(&wiring, &mut rng),
             wiring,
             kept: Mutex::default(),
             published: Mutex::default(),
@@ -99,6 +117,10 @@ impl World {
             books: Mutex::default(),
             mails: Mutex::default(),
             rows: KeptRows::default(),
+            queues: Mutex::default(),
+            letters: InMemoryDeadLetters::default(),
+            poison: Mutex::default(),
+            markers: Mutex::default(),
             payments: Mutex::default(),
             mutant: plan.mutant,
             rng: Mutex::new(rng),
@@ -141,6 +163,13 @@ impl World {
     /// Notes what happened.
     pub fn note(&self, what: Arguments<'_>) {
         lock(&self.trace).note(self.elapsed(), what);
+    }
+
+    /// Whether nobody will ever take what is in the letter.
+    #[must_use]
+    pub fn is_poison(&self, letter: &LetterSummary) -> bool {
+        let event = letter.event.as_ref();
+        event.is_some_and(|event| lock(&self.poison).contains(&event.event_id))
     }
 
     /// Ends every process.

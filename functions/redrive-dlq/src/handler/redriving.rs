@@ -118,6 +118,7 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
         consumer: &Consumer,
         letter: DeadLetter,
     ) -> Result<Turn, DeadLettersError> {
+        let ids = letter.call_ids();
         let came_to = outcome(self.platform.call(consumer, &letter).await);
         let now = self.clock.now();
         let random = fastrand::f64();
@@ -125,7 +126,9 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
             // The claim is over, and somebody else decided about the letter.
             let ours = stored.filter(|stored| stored.claimed_until == letter.claimed_until);
             Ok::<_, DeadLettersError>(ours.map(|stored| match &came_to {
-                Ok(outcome) => after_round(stored, outcome.clone(), &self.policy, random, now),
+                Ok(outcome) => {
+                    after_round(stored, &ids, outcome.clone(), &self.policy, random, now)
+                }
                 Err(_) => postpone(stored, NOT_CALLED.to_owned(), &self.policy, random, now),
             }))
         })
@@ -133,6 +136,8 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
         tell(&letter, &came_to);
         Ok(match noted.map(|noted| noted.status) {
             Some(Status::Redriven) => Turn::Redriven,
+            // Given up once more in the meantime: it waits for another round.
+            Some(Status::Waiting) if matches!(came_to, Ok(Outcome::Done)) => Turn::Redriven,
             Some(Status::Parked) => Turn::Parked,
             Some(_) if waits(&came_to) => Turn::Waiting,
             Some(_) => Turn::Failed,

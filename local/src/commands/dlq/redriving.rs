@@ -360,7 +360,7 @@ mod tests {
     fn after(letter: DeadLetter, class: Class) -> DeadLetter {
         let cause = "again".to_owned();
         let failed = Round::Failed { class, cause };
-        after_round(letter, failed, &POLICY, 1.0, Timestamp::UNIX_EPOCH)
+        after_round(letter, &[], failed, &POLICY, 1.0, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -388,7 +388,8 @@ mod tests {
             Outcome::Waiting
         );
         let now = Timestamp::UNIX_EPOCH;
-        let done = after_round(released(), Round::Done, &POLICY, 1.0, now);
+        let ids = released().call_ids();
+        let done = after_round(released(), &ids, Round::Done, &POLICY, 1.0, now);
         assert_eq!(outcome(&done), (Outcome::Redriven, None));
     }
 }

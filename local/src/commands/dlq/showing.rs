@@ -53,9 +53,7 @@ fn to_lines(letter: &DeadLetter, now: Timestamp, palette: Palette) -> Vec<String
             &format!("{} {}{stream}", event.event_type, event.event_id),
         );
     }
-    if let Some(call) = &letter.request_id {
-        item("call", call);
-    }
+    item("calls", &letter.request_ids.join(", "));
     item("messages", &letter.messages.join(", "));
     lines.push(String::new());
     lines.extend(history(letter, palette));

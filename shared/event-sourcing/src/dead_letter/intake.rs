@@ -41,13 +41,21 @@ impl Received {
         let of = self.event.as_ref().map(|event| event.event_id.as_str());
         format!("{}/{}", self.consumer, of.unwrap_or(&self.message_id))
     }
+
+    /// The call that was given up; where the platform does not tell of one (what could not be
+    /// delivered was never begun), the message itself stands for it.
+    fn call_id(&self) -> String {
+        let told = self.request_id.as_ref();
+        told.unwrap_or(&self.message_id).clone()
+    }
 }
 
 /// The letter that a message becomes, or joins; `None` when it has gone into its letter before.
 ///
 /// An open letter stays as it is: what is parked stays parked, so a poison message that comes
-/// again and again is not redriven again and again. A closed one opens. What nothing can be
-/// called with is parked at once.
+/// again and again is not redriven again and again. A closed one opens for the call that was given
+/// up since, and for no earlier one: what those began is done. What nothing can be called with is
+/// parked at once.
 #[must_use]
 pub fn take_in(
     stored: Option<DeadLetter>,
@@ -63,6 +71,7 @@ pub fn take_in(
     if letter.messages.contains(&received.message_id) {
         return None;
     }
+    let call = received.call_id();
     letter.messages.push(received.message_id);
     let forgotten = letter.messages.len().saturating_sub(REMEMBERED_MESSAGES);
     letter.messages.drain(..forgotten);
@@ -75,9 +84,11 @@ pub fn take_in(
     }
     let cause = letter.cause.clone();
     letter.note(now, REDRIVER, Act::GivenUpAgain, cause);
-    if !letter.status.is_open() {
+    if letter.status.is_open() {
+        letter.remember_call(call);
+    } else if !letter.request_ids.contains(&call) {
         letter.payload = received.payload;
-        letter.request_id = received.request_id;
+        letter.request_ids = vec![call];
         letter.round = 0;
         letter.wait_until(due);
         park_uncallable(&mut letter, received.callable, now);
@@ -88,12 +99,12 @@ pub fn take_in(
 fn new_letter(received: Received, due: Timestamp, now: Timestamp) -> DeadLetter {
     let mut letter = DeadLetter {
         letter_id: received.letter_id(),
+        request_ids: vec![received.call_id()],
         consumer: received.consumer,
         class: received.class,
         cause: cut(received.cause, MAX_CAUSE_BYTES),
         payload: received.payload,
         event: received.event,
-        request_id: received.request_id,
         attempts: received.attempts,
         first_failed_at: received.first_failed_at,
         last_failed_at: received.last_failed_at,

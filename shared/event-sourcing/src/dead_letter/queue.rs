@@ -17,6 +17,8 @@ pub struct GivenUp {
     pub class: Class,
     /// Why.
     pub cause: String,
+    /// The call in which it failed; its redrives keep the id.
+    pub request_id: Option<String>,
     /// How often it was tried in this call; the platform does not tell of calls before.
     pub attempts: u32,
     /// When it failed first in this call.
@@ -31,9 +33,17 @@ impl GivenUp {
             payload,
             class: Class::of_error_type(failure.class()),
             cause: failure.to_string(),
+            request_id: None,
             attempts: 1,
             first_failed_at: now,
         }
+    }
+
+    /// Given up in this call.
+    #[must_use]
+    pub fn in_call(mut self, request_id: &str) -> Self {
+        self.request_id = Some(request_id.to_owned());
+        self
     }
 }
 

@@ -91,10 +91,14 @@ pub fn claim(
     Claimed::ToCall(letter)
 }
 
-/// The letter after a round.
+/// The letter after a round, in which its consumer was called with these ids.
+///
+/// What was given up since the call began is not done with it: the consumer did not know of that
+/// call. Then the letter waits for another round.
 #[must_use]
 pub fn after_round(
     mut letter: DeadLetter,
+    called_with: &[String],
     outcome: Outcome,
     policy: &RedrivePolicy,
     random: f64,
@@ -103,8 +107,15 @@ pub fn after_round(
     letter.attempts = letter.attempts.saturating_add(1);
     match outcome {
         Outcome::Done => {
-            letter.rest_as(Status::Redriven);
             letter.note(now, REDRIVER, Act::Redriven, "the consumer took it");
+            let is_left = |id: &String| !called_with.contains(id);
+            if letter.request_ids.iter().any(is_left) {
+                letter.request_ids.retain(is_left);
+                letter.round = 0;
+                letter.wait_until(policy.due_after(0, random, now));
+            } else {
+                letter.rest_as(Status::Redriven);
+            }
             letter
         }
         Outcome::Failed {

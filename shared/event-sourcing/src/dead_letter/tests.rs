@@ -109,11 +109,90 @@ fn a_parked_letter_stays_parked_and_a_closed_one_opens_when_its_event_is_given_u
     let again = take_in(Some(parked), received("n", 2), &POLICY, 1.0, at(60)).unwrap();
     assert_eq!((again.status, again.due_at), (Status::Parked, None));
     let purged = purge(a_letter(2), &by).unwrap();
-    let again = take_in(Some(purged), received("n", 2), &POLICY, 1.0, at(60)).unwrap();
+    let again = joined(purged, "n", Some("call-2"));
     assert_eq!(
         (again.status, again.due_at),
         (Status::Waiting, Some(at(120)))
     );
+}
+
+fn given_up_by(message: &str, call: Option<&str>) -> Received {
+    Received {
+        request_id: call.map(str::to_owned),
+        ..received(message, 2)
+    }
+}
+
+fn joined(letter: DeadLetter, message: &str, call: Option<&str>) -> DeadLetter {
+    take_in(
+        Some(letter),
+        given_up_by(message, call),
+        &POLICY,
+        1.0,
+        at(60),
+    )
+    .unwrap()
+}
+
+fn done(letter: DeadLetter, ids: &[String]) -> DeadLetter {
+    after_round(letter, ids, Outcome::Done, &POLICY, 1.0, at(91))
+}
+
+#[test]
+fn a_letter_is_redriven_as_every_call_that_was_given_up() {
+    let letter = joined(a_letter(2), "n", Some("call-2"));
+    let letter = joined(letter, "o", Some("call-1"));
+    // What was never begun has no call; its message stands for it.
+    let letter = joined(letter, "p", None);
+    assert_eq!(letter.call_ids(), ["call-1", "call-2", "p"]);
+    let ids = letter.call_ids();
+    assert_eq!(done(claimed(letter, at(90)), &ids).status, Status::Redriven);
+}
+
+#[test]
+fn what_is_given_up_while_its_letter_is_redriven_waits_for_a_round_of_its_own() {
+    let letter = claimed(a_letter(2), at(90));
+    let ids = letter.call_ids();
+    let letter = done(joined(letter, "n", Some("call-2")), &ids);
+    assert_eq!((letter.status, letter.round), (Status::Waiting, 0));
+    assert_eq!(letter.call_ids(), ["call-2"]);
+    let ids = letter.call_ids();
+    let due = letter.ready_at().unwrap();
+    assert_eq!(done(claimed(letter, due), &ids).status, Status::Redriven);
+}
+
+#[test]
+fn a_closed_letter_opens_for_a_later_call_alone_and_not_for_the_same_one() {
+    let closed = done(claimed(a_letter(2), at(90)), &a_letter(2).call_ids());
+    let same = joined(closed.clone(), "n", Some("call-1"));
+    assert_eq!(same.status, Status::Redriven);
+    let later = joined(closed, "n", Some("call-2"));
+    assert_eq!(later.status, Status::Waiting);
+    assert_eq!(later.call_ids(), ["call-2"]);
+}
+
+#[test]
+fn calls_that_are_too_many_for_one_round_are_redriven_in_the_next() {
+    let mut letter = a_letter(2);
+    for number in 0..100 {
+        let id = format!("{number:036}");
+        letter = joined(letter, &id, Some(&id));
+    }
+    let mut rounds = 0;
+    while letter.status == Status::Waiting {
+        let ids = letter.call_ids();
+        let bytes: usize = ids.iter().map(String::len).sum();
+        assert!(bytes <= HANDED_OVER_BYTES, "{bytes} bytes");
+        let due = letter.ready_at().unwrap();
+        letter = done(claimed(letter, due), &ids);
+        rounds += 1;
+    }
+    assert_eq!(rounds, 3);
+    for number in 0..2 * REMEMBERED_CALLS {
+        letter = joined(letter, &format!("m{number}"), Some(&format!("c{number}")));
+    }
+    assert_eq!(letter.request_ids.len(), REMEMBERED_CALLS);
+    assert_eq!(letter.request_ids[0], "c0");
 }
 
 #[test]
@@ -136,6 +215,7 @@ fn a_poison_letter_is_parked_after_its_rounds_and_has_an_entry_for_each() {
     while let Some(due) = letter.ready_at() {
         letter = after_round(
             claimed(letter, due),
+            &[],
             failed(Class::Permanent),
             &POLICY,
             1.0,
@@ -177,6 +257,7 @@ fn a_letter_waits_as_long_as_what_it_needs_is_down_and_no_round_is_used_up() {
         let due = letter.ready_at().unwrap();
         letter = after_round(
             claimed(letter, due),
+            &[],
             failed(Class::Waiting),
             &POLICY,
             1.0,
@@ -208,7 +289,14 @@ fn a_letter_is_claimed_once_and_a_claim_without_an_outcome_is_a_round() {
 #[test]
 fn a_round_that_succeeds_closes_the_letter() {
     let letter = claimed(a_letter(2), at(90));
-    let letter = after_round(letter, Outcome::Done, &POLICY, 1.0, at(91));
+    let letter = after_round(
+        letter,
+        &["call-1".to_owned()],
+        Outcome::Done,
+        &POLICY,
+        1.0,
+        at(91),
+    );
     assert_eq!((letter.status, letter.attempts), (Status::Redriven, 4));
     assert_eq!(letter.ready_at(), None);
 }

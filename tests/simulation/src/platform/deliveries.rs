@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_sourcing::failure::Failure;
 use serde_json::Value;
 
+use super::given_up::{GivenUpCall, reason_of};
 use super::invocation::Outcome;
 use crate::faults::Fault;
 use crate::mutants::Mutant;
 use crate::scheduler::spawn;
 use crate::world::World;
 
+/// Who moves orders: what they miss, a sweep finds. What a customer is not told, and what another
+/// producer's event never became, nobody could find.
+const MOVERS: [&str; 2] = ["update-inventory", "process-payment"];
 /// How long a delivery takes at most.
 const USUAL: Duration = Duration::from_millis(100);
 /// How late one is at most that is late.
@@ -29,9 +32,18 @@ impl World {
             .iter()
             .filter(|rule| rule.pattern.matches(event))
         {
-            self.send(&rule.consumer, event);
+            let consumer = &rule.consumer;
+            if MOVERS.contains(&consumer.as_str()) && self.hits(Fault::LostDelivery) {
+                self.note(format_args!("the bus lost {} of {consumer}", event["id"]));
+                continue;
+            }
+            if rule.has_dead_letters && self.hits(Fault::Undelivered) {
+                self.give_up_delivery(consumer, event);
+                continue;
+            }
+            self.send(consumer, event);
             if self.hits(Fault::DuplicateDelivery) {
-                self.send(&rule.consumer, event);
+                self.send(consumer, event);
             }
         }
     }
@@ -54,27 +66,25 @@ impl World {
                 tokio::time::sleep(FIRST_RETRY * attempt).await;
             }
             let payload = Value::clone(event);
-            let reason = match self.invoke(consumer, payload, &request).await {
-                Outcome::Answered(_) if self.hits(Fault::LostAcknowledgement) => {
-                    self.excuse_mail(&event["detail"]);
-                    "its acknowledgement was lost".to_owned()
-                }
-                Outcome::Answered(_) => return,
-                Outcome::Failed(Failure::Transient(reason)) => reason,
-                Outcome::Failed(failure) => {
-                    self.give_up(consumer, event, &request, &failure.to_string());
-                    return;
-                }
-                Outcome::Crashed => {
-                    self.excuse_mail(&event["detail"]);
-                    "its process ended".to_owned()
-                }
-            };
+            let outcome = self.invoke(consumer, payload, &request).await;
+            match &outcome {
+                Outcome::Answered(_) if !self.hits(Fault::LostAcknowledgement) => return,
+                Outcome::Answered(_) | Outcome::Crashed => self.excuse_mail(&event["detail"]),
+                Outcome::Failed(_) => {}
+            }
             if self.has(Mutant::AcknowledgedBeforeAppend) {
                 return;
             }
             if attempt == self.wiring.retries(consumer) && !self.has(Mutant::ExhaustedDropped) {
-                self.give_up(consumer, event, &request, &reason);
+                let reason = reason_of(&outcome);
+                self.note(format_args!("{consumer} {request} was given up: {reason}"));
+                self.give_up_call(&GivenUpCall {
+                    consumer,
+                    event,
+                    request: &request,
+                    attempts: attempt + 1,
+                    outcome: &outcome,
+                });
             }
         }
     }

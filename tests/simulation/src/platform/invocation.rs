@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use aws_adapters::lambda::Invocation;
 use event_sourcing::failure::Failure;
 use serde_json::Value;
 
@@ -13,6 +14,9 @@ use crate::world::World;
 
 /// How long whoever was throttled waits at most.
 const THROTTLED: Duration = Duration::from_secs(2);
+
+/// Who works for long, and so can die late.
+const OPERATING: [&str; 3] = ["redrive-dlq", "sweep-orders", "reconcile-events"];
 
 /// What came of a call.
 #[derive(Debug)]
@@ -33,17 +37,29 @@ impl World {
         payload: Value,
         request_id: &str,
     ) -> Outcome {
+        let invocation = Invocation {
+            payload,
+            request_id: request_id.to_owned(),
+            redrive_of: Vec::new(),
+        };
+        self.invoke_as(program, invocation).await
+    }
+
+    /// Calls a function once, perhaps as the redrive of other calls.
+    pub async fn invoke_as(self: &Arc<Self>, program: &str, invocation: Invocation) -> Outcome {
+        let request_id = invocation.request_id.clone();
         while self.hits(Fault::Throttled) {
             self.pause(THROTTLED).await;
         }
         let dies_after = self.wants(Fault::HandlerCrash).then(|| {
             // Often early, sometimes late.
+            let doublings = if OPERATING.contains(&program) { 10 } else { 6 };
             self.draw(|rng| {
-                let most = 1_u32 << rng.u32(1..6);
+                let most = 1_u32 << rng.u32(1..doublings);
                 rng.u32(1..=most)
             })
         });
-        let mut running = Box::pin(call(self, program, payload, request_id));
+        let mut running = Box::pin(call(self, program, invocation));
         let mut resumed = 0;
         let outcome = std::future::poll_fn(|context| {
             if dies_after == Some(resumed) {

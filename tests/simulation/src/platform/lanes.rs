@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use event_sourcing::envelope::Envelope;
@@ -24,6 +23,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long a lane waits at most before it tries a batch again.
 const AGAIN: Duration = Duration::from_secs(20);
 
+/// Whose records can be lost: what the projection does not get, only a rebuild brings back.
+const RELAY: &str = "publish-events";
+
 /// The records of a shard that a mapping has not done with.
 #[derive(Default)]
 pub struct Lane {
@@ -32,7 +34,7 @@ pub struct Lane {
 }
 
 /// FNV-1a over the stream's name.
-fn shard_of(stream: &str) -> usize {
+pub(super) fn shard_of(stream: &str) -> usize {
     let hash = stream
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -50,11 +52,22 @@ fn batch_of(records: &[Arc<Value>]) -> Value {
 impl World {
     /// A stored event goes into the stream of its table.
     pub(crate) fn feed(self: &Arc<Self>, event: &Envelope) {
-        let sequence = self.platform.sequence.fetch_add(1, Ordering::Relaxed);
+        let Some((stream, version)) = event.position() else {
+            return;
+        };
+        let sequence = {
+            let mut fed = lock(&self.platform.fed);
+            fed.push((stream.to_owned(), version));
+            fed.len() - 1
+        };
         let record = Arc::new(record(event, sequence));
-        let shard = shard_of(event.stream_id.as_deref().unwrap_or_default());
+        let shard = shard_of(stream);
         for (index, mapping) in self.wiring.mappings.iter().enumerate() {
             if !mapping.accepts(&record) {
+                continue;
+            }
+            if mapping.function == RELAY && self.hits(Fault::LostRecord) {
+                self.note(format_args!("the stream lost {stream}@{version}"));
                 continue;
             }
             let mut lane = lock(&self.platform.lanes[index][shard]);
@@ -99,18 +112,11 @@ impl World {
                 }
                 _ => failures += 1,
             }
-            if mapping
-                .maximum_retry_attempts
-                .is_some_and(|most| failures > most)
-            {
-                let payload = Arc::new(batch_of(&part));
+            let most = mapping.maximum_retry_attempts;
+            if most.is_some_and(|most| failures > most) || self.hits(Fault::GivenUpBatch) {
                 let request = self.platform.next_request();
-                self.give_up(
-                    &mapping.function,
-                    &payload,
-                    &request,
-                    "its retries are used up",
-                );
+                self.note(format_args!("{} gave a batch up", mapping.function));
+                self.give_up_batch(mapping, &request, &part);
                 continue;
             }
             self.pause(AGAIN).await;

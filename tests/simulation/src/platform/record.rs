@@ -4,7 +4,7 @@ use event_sourcing::envelope::Envelope;
 use serde_json::{Map, Value, json};
 
 /// The record of a new item.
-pub(super) fn record(event: &Envelope, sequence: u64) -> Value {
+pub(super) fn record(event: &Envelope, sequence: usize) -> Value {
     let item = serde_json::to_value(event).unwrap_or_default();
     let image = item.as_object().map(attributes).unwrap_or_default();
     json!({

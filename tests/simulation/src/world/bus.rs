@@ -25,9 +25,33 @@ pub struct Published {
     pub event: Arc<Value>,
 }
 
-/// The port of the relay.
+/// The port of whoever publishes.
 #[derive(Clone)]
-pub struct Bus(pub Arc<World>);
+pub struct Bus {
+    world: Arc<World>,
+    /// Whether it belongs to those who publish again.
+    heals: bool,
+}
+
+impl Bus {
+    /// The relay's.
+    #[must_use]
+    pub fn of(world: &Arc<World>) -> Self {
+        Self {
+            world: Arc::clone(world),
+            heals: false,
+        }
+    }
+
+    /// That of sweeps and of reconciling.
+    #[must_use]
+    pub fn of_healers(world: &Arc<World>) -> Self {
+        Self {
+            heals: true,
+            ..Self::of(world)
+        }
+    }
+}
 
 fn not_taken() -> PublishError {
     PublishError::Unavailable("ThrottlingException".to_owned())
@@ -35,7 +59,7 @@ fn not_taken() -> PublishError {
 
 impl PutEvents for Bus {
     async fn put(&self, entries: Vec<Entry>) -> Vec<Result<(), PublishError>> {
-        let Self(world) = self;
+        let Self { world, heals } = self;
         let count = entries.len();
         world.step().await;
         if world.bus_is_down() || world.hits(Fault::Throttled) {
@@ -47,8 +71,11 @@ impl PutEvents for Bus {
                 answers.push(Err(not_taken()));
                 continue;
             }
-            match serde_json::from_str(&entry.detail) {
-                Ok(detail) => {
+            match serde_json::from_str::<Value>(&entry.detail) {
+                Ok(mut detail) => {
+                    if *heals && world.has(Mutant::HealedAnew) {
+                        detail["timestamp"] = json!(world.true_time());
+                    }
                     world.accept(SOURCE, &entry.detail_type, &entry.resource, detail);
                     answers.push(Ok(()));
                 }

@@ -38,6 +38,12 @@ impl World {
         if self.hits(Fault::ClockJump) {
             *lock(&self.skew) = self.draw(|rng| rng.i64(-MOST_SKEW..=MOST_SKEW));
         }
+        self.told_time()
+    }
+
+    /// Now, as a handler would see it that looked.
+    #[must_use]
+    pub fn told_time(&self) -> Timestamp {
         let skew = SignedDuration::from_secs(*lock(&self.skew));
         self.true_time()
             .saturating_add(skew)

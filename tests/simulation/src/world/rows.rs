@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use aws_adapters::dynamodb_order_summaries::{Standing, SummaryError, Written};
+use aws_adapters::dynamodb_order_summaries::{OpenOrder, Standing, SummaryError, Written};
 use aws_adapters::order_projection::OrderSummaries;
 use domain::ids::OrderId;
 use domain::order_summary::{OrderSummary, SummaryChange};
+use jiff::Timestamp;
 use project_orders::tables::OrderTables;
+use sweep_orders::open_orders::OpenOrders;
 
 use super::{World, lock};
 use crate::faults::Fault;
@@ -16,13 +18,23 @@ use crate::mutants::Mutant;
 /// The rows.
 pub type KeptRows = Mutex<BTreeMap<OrderId, Row>>;
 
-/// A row, and whether it says that something is left to do about its order.
+/// A row, and what it says about the healing of its order.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// What is known of the order.
     pub summary: OrderSummary,
-    /// Whether a sweep would look at it.
-    pub standing: Standing,
+    /// Since when a sweep would look at it, if something is left to do about it, and how often it
+    /// was healed.
+    pub open: Option<(Timestamp, u32)>,
+}
+
+impl Row {
+    fn stand(&mut self, standing: Standing, now: Timestamp) {
+        self.open = match standing {
+            Standing::Open => self.open.or(Some((now, 0))),
+            Standing::Settled => None,
+        };
+    }
 }
 
 /// The port of the handler: one table.
@@ -66,6 +78,7 @@ impl OrderSummaries for Rows {
         standing: Standing,
     ) -> Result<Written, SummaryError> {
         let unconditional = self.0.has(Mutant::RowsUnconditional);
+        let now = in_millis(self.0.now());
         self.write(|rows| match rows.get(&row.order_id) {
             Some(stored) if stored.summary.version >= row.version && !unconditional => {
                 Written::At {
@@ -73,8 +86,12 @@ impl OrderSummaries for Rows {
                 }
             }
             _ => {
-                let summary = row.clone();
-                rows.insert(row.order_id.clone(), Row { summary, standing });
+                let mut new = Row {
+                    summary: row.clone(),
+                    open: None,
+                };
+                new.stand(standing, now);
+                rows.insert(row.order_id.clone(), new);
                 Written::Done
             }
         })
@@ -89,12 +106,13 @@ impl OrderSummaries for Rows {
         standing: Standing,
     ) -> Result<Written, SummaryError> {
         let unconditional = self.0.has(Mutant::RowsUnconditional);
+        let now = in_millis(self.0.now());
         self.write(|rows| match rows.get_mut(order) {
             Some(row) if row.summary.version == from || unconditional => {
                 for change in changes {
                     row.summary.apply(change.clone());
                 }
-                row.standing = standing;
+                row.stand(standing, now);
                 Written::Done
             }
             row => Written::At {
@@ -102,5 +120,75 @@ impl OrderSummaries for Rows {
             },
         })
         .await
+    }
+}
+
+/// As the table keeps times.
+fn in_millis(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+impl OpenOrders for Rows {
+    /// All in the first partition.
+    async fn open(
+        &self,
+        part: u8,
+        until: Timestamp,
+        limit: u16,
+        after: Option<&OpenOrder>,
+    ) -> Result<Vec<OpenOrder>, SummaryError> {
+        let Self(world) = self;
+        if part > 0 {
+            return Ok(Vec::new());
+        }
+        world.step().await;
+        if world.hits(Fault::Throttled) {
+            return Err(SummaryError::Unavailable("throttled".to_owned()));
+        }
+        let key = |one: &OpenOrder| (one.since, one.order_id.clone());
+        let mut found: Vec<_> = lock(&world.rows)
+            .iter()
+            .filter_map(|(order_id, row)| {
+                let (since, healed) = row.open?;
+                Some(OpenOrder {
+                    order_id: order_id.clone(),
+                    since,
+                    healed,
+                })
+            })
+            .filter(|one| one.since <= until && after.is_none_or(|after| key(one) > key(after)))
+            .collect();
+        found.sort_by_key(key);
+        found.truncate(limit.into());
+        world.step().await;
+        Ok(found)
+    }
+
+    async fn put_off(
+        &self,
+        order: &OpenOrder,
+        until: Timestamp,
+        healed: u32,
+    ) -> Result<bool, SummaryError> {
+        self.write(|rows| {
+            let row = rows.get_mut(&order.order_id);
+            match row.and_then(|row| row.open.as_mut()) {
+                Some(open) if open.0 == order.since => {
+                    *open = (in_millis(until), healed);
+                    Written::Done
+                }
+                _ => Written::At { version: None },
+            }
+        })
+        .await
+        .map(|written| matches!(written, Written::Done))
+    }
+}
+
+impl World {
+    /// Since when the order is open that is open for the longest.
+    pub(crate) fn open_since(&self) -> Option<Timestamp> {
+        let rows = lock(&self.rows);
+        rows.values().filter_map(|row| Some(row.open?.0)).min()
     }
 }

@@ -1,0 +1,160 @@
+//! What was stored and what was published, as `reconcile-events` reads them: the events of a
+//! period, and the lines that publishing leaves in the log.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use aws_adapters::publications::MESSAGE;
+use event_sourcing::envelope::Envelope;
+use event_sourcing::reconciling::{
+    Marker, Page, Position, PublishedMarkers, ReconcileError, StoredEvents,
+};
+use jiff::Timestamp;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
+
+use super::{World, lock};
+use crate::faults::Fault;
+
+/// Where the lines come from that are markers.
+const TARGET: &str = "aws_adapters::publications";
+/// Events on a page.
+const PAGE: usize = 400;
+
+/// The log of a world: keeps the markers among its lines.
+pub struct Log(pub Arc<World>);
+
+/// The fields of a line that say whether it is a marker, and of what.
+#[derive(Default)]
+struct Line {
+    is_marker: bool,
+    stream: Option<String>,
+    version: Option<u64>,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.is_marker = format!("{value:?}") == MESSAGE;
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "stream_id" {
+            self.stream = Some(value.to_owned());
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "version" {
+            self.version = Some(value);
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target() == TARGET
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let Line {
+            is_marker: true,
+            stream: Some(stream),
+            version: Some(version),
+        } = line
+        else {
+            return;
+        };
+        let at = self.0.true_time();
+        let position = Position { stream, version };
+        lock(&self.0.markers).push(Marker { position, at });
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The ports.
+pub struct History(pub Arc<World>);
+
+impl History {
+    async fn page<T>(
+        &self,
+        page: Option<&str>,
+        all: impl FnOnce(&World) -> Vec<T>,
+    ) -> Result<Page<T>, ReconcileError> {
+        let Self(world) = self;
+        world.step().await;
+        if world.hits(Fault::Throttled) {
+            return Err(ReconcileError::Unavailable("throttled".into()));
+        }
+        let from: usize = page
+            .unwrap_or("0")
+            .parse()
+            .map_err(|_| ReconcileError::Unreadable("that is no page".to_owned()))?;
+        let mut found: Vec<_> = all(world).into_iter().skip(from).collect();
+        let is_last = found.len() <= PAGE;
+        found.truncate(PAGE);
+        world.step().await;
+        Ok(Page {
+            found,
+            next: (!is_last).then(|| (from + PAGE).to_string()),
+        })
+    }
+}
+
+impl PublishedMarkers for History {
+    async fn published(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        page: Option<&str>,
+    ) -> Result<Page<Marker>, ReconcileError> {
+        self.page(page, |world| {
+            let markers = lock(&world.markers);
+            let of_period = markers.iter().filter(|one| (from..until).contains(&one.at));
+            of_period.cloned().collect()
+        })
+        .await
+    }
+}
+
+impl StoredEvents for History {
+    async fn stored(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        page: Option<&str>,
+    ) -> Result<Page<Envelope>, ReconcileError> {
+        self.page(page, |world| {
+            let kept = lock(&world.kept);
+            let all = kept.streams().values().flatten();
+            all.filter(|event| (from..until).contains(&event.at()))
+                .cloned()
+                .collect()
+        })
+        .await
+    }
+}
