@@ -35,11 +35,14 @@ pub struct Reconciled {
 }
 
 impl World {
-    /// The clock goes on until nothing else happens.
+    /// The clock goes on until nothing else happens in between.
     pub(crate) async fn tick(self: Arc<Self>) {
-        // The clock itself is somebody, too.
-        while alive() > 1 {
+        loop {
             self.next_minute().await;
+            // The clock itself is somebody, too.
+            if alive() <= 1 {
+                break;
+            }
             self.strike().await;
         }
     }
