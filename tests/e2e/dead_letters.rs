@@ -101,8 +101,8 @@ async fn what_a_rule_could_not_deliver_and_what_the_platform_gave_up_become_lett
         .await;
     let letter = taken_in(&system, "notify-user/n-2").await;
     assert_eq!(
-        (&letter["attempts"], &letter["requestId"]),
-        (&json!(3), &json!("call-1"))
+        (&letter["attempts"], &letter["requestIds"]),
+        (&json!(3), &json!(["call-1"]))
     );
     assert_eq!(letter["cause"], "Sandbox.Timedout: timed out");
 }
