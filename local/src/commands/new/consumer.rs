@@ -61,8 +61,8 @@ pub(super) fn plan(plan: &mut Plan, args: &ConsumerArgs) -> Result<String, Local
             "the sample event through it",
         ),
         (
-            "cargo test -p local --test e2e -- agreement sample_events".to_owned(),
-            "template, README and samples agree",
+            "cargo test -p local --test e2e -- agreement sample_events rules watched".to_owned(),
+            "template, README, samples and runbooks agree",
         ),
     ]);
     Ok(format!("{next}\n{then}"))
