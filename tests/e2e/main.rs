@@ -11,6 +11,7 @@ mod dead_letters;
 mod demo;
 mod direct_calls;
 mod duplicates_and_disorder;
+mod environments;
 mod events_of_other_producers;
 mod feed;
 mod gateway_outage;

@@ -1,5 +1,5 @@
 //! What watches the system speaks only of what there is; every alarm has a runbook, every metric a
-//! description; and two stacks do not get into each other's way.
+//! description.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,9 +15,8 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 /// The template's stack with these parameters.
-fn stack(stack_name: &str, parameters: &[(&str, &str)]) -> Stack {
+fn stack(parameters: &[(&str, &str)]) -> Stack {
     let context = Context {
-        stack_name: stack_name.to_owned(),
         parameters: parameters
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -37,7 +36,7 @@ fn runbook(description: &str) -> &str {
 #[test]
 fn every_alarm_has_a_runbook_that_its_description_names_and_every_runbook_an_alarm() {
     let mut used = BTreeSet::new();
-    for alarm in stack("local", &[]).alarms {
+    for alarm in stack(&[]).alarms {
         let runbook = runbook(&alarm.description);
         let text = read(format!("docs/runbooks/{runbook}"));
         assert!(
@@ -156,7 +155,7 @@ fn assert_exists(metric: &WatchedMetric, of: &str, stack: &Stack) {
 
 #[test]
 fn alarms_watch_only_what_there_is() {
-    let stack = stack("local", &[("Prefix", "shop-")]);
+    let stack = stack(&[("Prefix", "shop-")]);
     for alarm in &stack.alarms {
         assert!(!alarm.metrics.is_empty(), "{}", alarm.name);
         for metric in &alarm.metrics {
@@ -167,7 +166,7 @@ fn alarms_watch_only_what_there_is() {
 
 #[test]
 fn every_function_every_queue_and_every_stream_has_its_alarms() {
-    let stack = stack("local", &[]);
+    let stack = stack(&[]);
     let watched = |name: &str, dimension: &str, value: &str| {
         let mut metrics = stack.alarms.iter().flat_map(|alarm| &alarm.metrics);
         let found = metrics.any(|metric| {
@@ -236,7 +235,7 @@ fn shown(body: &str) -> Vec<WatchedMetric> {
 
 #[test]
 fn the_dashboard_shows_only_what_there_is_and_every_metric_that_orders_and_payments_tell() {
-    let stack = stack("local", &[("Prefix", "shop-")]);
+    let stack = stack(&[("Prefix", "shop-")]);
     let [dashboard] = stack.dashboards.as_slice() else {
         panic!("one dashboard");
     };
@@ -253,21 +252,6 @@ fn the_dashboard_shows_only_what_there_is_and_every_metric_that_orders_and_payme
 }
 
 #[test]
-fn two_stacks_of_one_account_share_no_name() {
-    let all_on = ("UseCustomerKey", "true");
-    let one = stack("one", &[("Prefix", "dev-"), ("Stage", "dev"), all_on]);
-    let other = stack("other", &[("Prefix", ""), ("Stage", "prod"), all_on]);
-    let names: BTreeSet<_> = one.names.iter().collect();
-    assert!(names.len() > 90, "{names:?}");
-    let shared: Vec<_> = other
-        .names
-        .iter()
-        .filter(|name| names.contains(name))
-        .collect();
-    assert!(shared.is_empty(), "{shared:?}");
-}
-
-#[test]
 fn every_function_is_called_by_its_alias() {
     let template = read("template.yaml");
     let functions = template.split("\n  StackResources:").nth(1).unwrap();
@@ -279,7 +263,7 @@ fn every_function_is_called_by_its_alias() {
             assert!(reference.starts_with(":live\""), "{reference}");
         }
     }
-    let redriver = stack("local", &[]);
+    let redriver = stack(&[]);
     let redriver = redriver.function("RedriveDlqFunction").unwrap();
     let policies = serde_json::to_string(&redriver.policies).unwrap();
     let called = policies.split(":function:").skip(1);
