@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use local::cli::Cli;
 use sam_template::{Context, Stack, WatchedMetric};
 use serde_json::Value;
 
@@ -272,4 +275,40 @@ fn every_function_is_called_by_its_alias() {
         !called.is_empty() && called.iter().all(|name| name.ends_with(":live")),
         "{called:?}"
     );
+}
+
+/// The commands of a text, each as its arguments: in code blocks up to a comment, or in backticks.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    for rest in text.split("cargo local ").skip(1) {
+        let line = rest.split(['`', '\n', '#']).next().unwrap();
+        let line = line
+            .replace("--from …", "--from 2025-01-01T00:00:00Z")
+            .replace("--to …", "--to 2025-01-02T00:00:00Z");
+        let quoted = line.split('"').enumerate();
+        let arguments = quoted.flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        commands.push(arguments.collect());
+    }
+    commands
+}
+
+#[test]
+fn every_command_of_a_runbook_is_one_that_there_is() {
+    let mut checked = 0;
+    for entry in fs::read_dir(workspace().join("docs/runbooks")).unwrap() {
+        let path = entry.unwrap().path();
+        for arguments in commands(&fs::read_to_string(&path).unwrap()) {
+            let all = std::iter::once("cargo local").chain(arguments.iter().map(String::as_str));
+            if let Err(error) = Cli::try_parse_from(all)
+                && error.kind() != ErrorKind::DisplayHelp
+            {
+                panic!("{}: {arguments:?}: {error}", path.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
 }
