@@ -147,7 +147,7 @@ mod tests {
             "pay/m",
             "status    parked",
             r"cause     no\u{1b}[2J",
-            "1970-01-01 00:00:00  ada          parked         1  wait",
+            "1970-01-01 00:00:00  ada          parked        1  wait",
             r#""userId": "abc\u{9b}""#,
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
