@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::dlq::args::DlqCommand;
 use crate::commands::new::args::NewCommand;
 use crate::faults::FaultArgs;
+use crate::issuer::MAX_SECONDS;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -79,6 +80,18 @@ pub enum Command {
     /// In a fresh system, or, with --data-dir, in the one that runs on that folder (or is kept in
     /// it). A function error prints the error document and exits with 1.
     Invoke(InvokeArgs),
+    /// Print an access token for the HTTP API of the `cargo local` that runs
+    ///
+    /// A customer sees and cancels their own orders (--sub is their user id) and places orders for
+    /// themselves; an operator does so for everybody and changes stock. The local issuer gives any
+    /// token to whoever asks on this machine; a system that was given another JwtIssuer takes the
+    /// tokens of that one only.
+    #[command(after_help = "Examples:\n  \
+        TOKEN=$(cargo local token --sub abc123)\n  \
+        curl -H \"Authorization: Bearer $TOKEN\" localhost:3000/users/abc123/orders\n  \
+        cargo local token --sub abc123 --scope orders:read --expires-in 10m\n  \
+        cargo local token --operator")]
+    Token(TokenArgs),
     /// Check that history is as it was appended: every event, linked to the one before
     ///
     /// Walks all streams, or one, and names the first event of each that was altered, removed or
@@ -150,7 +163,7 @@ impl StackArgs {
 }
 
 /// Where `cargo local` serves AWS, unless it is told another port.
-const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:4566";
+pub(crate) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:4566";
 
 /// The system that an operator's command works on: a running `cargo local`, unless it is said.
 #[derive(Debug, Clone, Args)]
@@ -286,6 +299,34 @@ pub struct ReconcileArgs {
     pub system: SystemArgs,
 }
 
+/// Which token.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
+    /// Whose: the user id of a customer, or the name of an operator [default: operator, with
+    /// --operator]
+    #[arg(long, value_name = "SUBJECT", required_unless_present = "operator")]
+    pub sub: Option<String>,
+    /// What it allows: orders:read, orders:write, orders:operate, inventory:write [default:
+    /// orders:read,orders:write; none of them with --operator]
+    #[arg(long, value_name = "SCOPE,...", value_delimiter = ',')]
+    pub scope: Option<Vec<String>>,
+    /// An operator's: orders:operate and inventory:write, too
+    #[arg(long)]
+    pub operator: bool,
+    /// How long it is good for, such as 90s, 10m, 1h or 7d; 30 days at most
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = token_seconds)]
+    pub expires_in: u64,
+    /// For whom [default: the JwtAudience of the system]
+    #[arg(long, value_name = "AUDIENCE")]
+    pub aud: Option<String>,
+    /// Of the system that runs on this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "aws_endpoint")]
+    pub data_dir: Option<PathBuf>,
+    /// Of the system with this AWS endpoint
+    #[arg(long, value_name = "URL", default_value = DEFAULT_ENDPOINT)]
+    pub aws_endpoint: String,
+}
+
 /// What to verify.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
@@ -305,6 +346,24 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, as in LogLevel=DEBUG".to_owned()),
     }
+}
+
+/// Whole seconds of a time such as `90s` or `1h 30m`.
+fn token_seconds(text: &str) -> Result<u64, String> {
+    // A day is 24 hours here, which a duration does not know.
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u64>().ok());
+    let seconds = match days {
+        Some(days) => days.checked_mul(24 * 3600),
+        None => text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|time| u64::try_from(time.as_secs()).ok()),
+    };
+    seconds
+        .filter(|seconds| (1..=MAX_SECONDS).contains(seconds))
+        .ok_or_else(|| "write a time from 1s to 30d, such as 10m, 1h or 7d".to_owned())
 }
 
 #[cfg(test)]
@@ -344,6 +403,30 @@ mod tests {
             "verify --data-dir d --aws-endpoint http://127.0.0.1:1"
         ));
         assert!(!parsed("rebuild orders --region eu-central-1"));
+    }
+
+    #[test]
+    fn a_token_is_somebodys_and_good_for_a_time() {
+        let parsed = |line: &str| {
+            let words = std::iter::once("local").chain(line.split(' '));
+            match Cli::try_parse_from(words).map(|cli| cli.command) {
+                Ok(Some(Command::Token(args))) => Some(args),
+                _ => None,
+            }
+        };
+        assert!(parsed("token").is_none());
+        assert!(parsed("token --operator").is_some());
+        let args = parsed("token --sub abc123 --scope orders:read,x --expires-in 7d").unwrap();
+        assert_eq!(args.scope.unwrap(), ["orders:read", "x"]);
+        assert_eq!(args.expires_in, 7 * 24 * 3600);
+        let seconds = |text: &str| token_seconds(text).ok();
+        assert_eq!(seconds("1h"), Some(3600));
+        assert_eq!(seconds("90s"), Some(90));
+        assert_eq!(seconds("1h 30m"), Some(5400));
+        assert_eq!(seconds("30d"), Some(MAX_SECONDS));
+        for wrong in ["", "0s", "31d", "-1h", "1", "soon", "99999999999999999999d"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -127,6 +127,12 @@ pub enum LocalError {
     /// A folder has something in it.
     #[error("{} is not empty; name a new or an empty folder, for what happened before is not known", .0.display())]
     NotEmpty(PathBuf),
+    /// The local issuer of tokens has no key.
+    #[error(transparent)]
+    Key(#[from] crate::issuer::KeyError),
+    /// There is no token for a request of the local run to the running system.
+    #[error(transparent)]
+    Token(#[from] crate::issuer::ask::TokenError),
     /// An HTTP request of the local run to itself failed.
     #[error("{0}")]
     Http(#[from] crate::http_client::HttpError),

@@ -5,7 +5,7 @@
 //! - [`cli`], [`help`], [`commands`]: what can be asked of it.
 //! - [`template`], [`guard`], [`error`]: what is refused at the start, and how.
 //! - [`stack`]: everything running. It starts `programs` as functions, `http_api` and
-//!   `lambda_api` (with `log_tail`) before them, and the deliveries: `bus` and `delivery` (rules, retries, dead
+//!   `lambda_api` (with `log_tail`) before them, [`issuer`] (tokens for the API) beside the AWS endpoint, and the deliveries: `bus` and `delivery` (rules, retries, dead
 //!   letters), `schedules`, `mappings` over `table_source` and `queue_source`, `queues`
 //!   (destinations), `journal` (what outlives the process).
 //! - [`steps`], [`subjects`], [`terminal`]: what is told of it, and how it is printed.
@@ -29,6 +29,7 @@ pub mod help;
 mod history;
 mod http_api;
 pub mod http_client;
+pub mod issuer;
 mod journal;
 mod lambda_api;
 mod log_groups;

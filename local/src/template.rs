@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sam_template::{Context, Function, HttpApi, MappingSource, Route, RuleTarget, Stack, Target};
 
 use crate::error::LocalError;
+use crate::issuer;
 
 /// The template that was named, or the `template.yaml` of this folder or the next one above.
 ///
@@ -34,6 +35,28 @@ pub fn read(path: &Path, context: &Context) -> Result<Stack, LocalError> {
     })?;
     refuse_undriven(&stack)?;
     Ok(stack)
+}
+
+/// Says for whom tokens are and who issues them, unless the parameters do: the local issuer of the
+/// system with this AWS endpoint.
+pub(crate) fn use_local_issuer(context: &mut Context, aws_endpoint: &str) {
+    let issuer = format!("{aws_endpoint}{}", issuer::PATH);
+    let values = [
+        ("parameter:JwtIssuer", issuer.as_str()),
+        ("parameter:JwtAudience", issuer::AUDIENCE),
+    ];
+    for (name, value) in values {
+        context.local.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+/// Enough to read the template, without running what it says.
+#[must_use]
+pub fn context_to_read() -> Context {
+    let mut context = Context::default();
+    let aws_endpoint = context.aws_endpoint.clone();
+    use_local_issuer(&mut context, &aws_endpoint);
+    context
 }
 
 /// Name of each function by what it can be called: its name, its logical id, its program. A name
@@ -95,13 +118,6 @@ fn refuse_undriven(stack: &Stack) -> Result<(), LocalError> {
             return refuse(&api.logical_id, problem);
         }
     }
-    if let Some(route) = stack.routes.iter().find(|route| route.auth.is_some()) {
-        let problem = format!(
-            "has Auth on {}, and the local run has no authorizers",
-            route.key()
-        );
-        return refuse(&route.function, problem);
-    }
     if let [first, second, ..] = stack.apis.as_slice() {
         let problem = format!(
             "is a second HTTP API beside `{}`; the local run serves one",
@@ -119,9 +135,6 @@ fn refuse_undriven(stack: &Stack) -> Result<(), LocalError> {
 fn undriven_of_api(api: &HttpApi, routes: &[Route]) -> Option<String> {
     if api.cors.is_some() {
         return Some("has a CorsConfiguration, which the local run does not answer".to_owned());
-    }
-    if api.auth.is_some() {
-        return Some("has Auth, and the local run has no authorizers".to_owned());
     }
     if api.stage_variables.is_some() {
         return Some("has StageVariables, which the local run does not pass on".to_owned());
@@ -199,14 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn an_api_with_authorizers_is_refused_by_name() {
+    fn an_api_with_authorizers_of_another_kind_is_refused_by_name() {
         let refused = read_text(
             "Resources:
-  Api: {Type: AWS::Serverless::HttpApi, Properties: {Auth: {DefaultAuthorizer: A}}}
+  Api: {Type: AWS::Serverless::HttpApi, Properties: {Auth: {EnableIamAuthorizer: true}}}
 ",
         );
         let message = refused.unwrap_err().to_string();
-        assert!(message.contains("`Api` has Auth"), "{message}");
+        assert!(
+            message.contains("`Api` Properties.Auth.EnableIamAuthorizer"),
+            "{message}"
+        );
     }
 
     #[track_caller]

@@ -23,6 +23,7 @@ use crate::mail::{Mail, SentEmail};
 use crate::meter::{Meter, MeterSnapshot, Usage};
 use crate::parameters::Parameters;
 use crate::services::{Services, ends_with_its_caller};
+use crate::sites::{Site, Sites};
 use crate::sqs::{QueueDepth, Sqs};
 use crate::streams::TableStream;
 
@@ -115,6 +116,7 @@ impl Endpoint {
             parameters: Parameters::open(durable.then_some(&directory), region, account)?,
             logs: Logs::open(&directory)?,
             mail: Mail::default(),
+            sites: Sites::default(),
             meter: Meter::default(),
             faults: options.faults,
             account: account.to_owned(),
@@ -214,6 +216,12 @@ impl Endpoint {
     /// Says who runs functions. Until then Lambda's `Invoke` fails.
     pub fn register_functions(&self, calls: Arc<dyn FunctionCalls>) {
         self.services.functions.register(calls);
+    }
+
+    /// Serves a site at `path` and below, such as `/issuer`: faults do not meet it, and it is not
+    /// metered.
+    pub fn register_site(&self, path: &str, site: Arc<dyn Site>) {
+        self.services.sites.register(path, site);
     }
 
     /// Calls an operation in process: same semantics as over HTTP, but without

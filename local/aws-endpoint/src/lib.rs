@@ -12,6 +12,7 @@
 //! - `dynamodb`: expressions, limits, capacity, transactions
 //! - `streams`: the durable change log and what consumers read of it
 //! - `sqs`, `events`, `functions`, `parameters`, `mail`: the smaller services
+//! - [`Site`]: what a host serves at the same address and is none of AWS
 //! - [`MeterSnapshot`], [`Faults`]: what was called, and what goes wrong on purpose
 //!
 //! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
@@ -34,6 +35,7 @@ mod meter;
 mod parameters;
 mod server;
 mod services;
+mod sites;
 mod sqs;
 mod streams;
 
@@ -46,5 +48,6 @@ pub use faults::{CallInfo, Fault, Faults};
 pub use functions::{FunctionCall, FunctionCalls};
 pub use mail::SentEmail;
 pub use meter::{CallKey, Counters, MeterSnapshot};
+pub use sites::Site;
 pub use sqs::{MAX_MESSAGE_BYTES, QueueDepth};
 pub use streams::{StreamRecord, TableStream, sequence_of};

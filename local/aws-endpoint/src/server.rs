@@ -110,6 +110,10 @@ async fn answer(
     };
     let body = body.to_bytes();
     let path = head.uri.path();
+    if let Some(site) = services.sites.at(path) {
+        let request = Request::from_parts(head, body);
+        return Ok(site.answer(request).await.map(Full::new));
+    }
     let call = if let Some(function) = functions::invoked(&head.method, path) {
         Call::of_function(function, head.headers, body)
     } else {

@@ -13,6 +13,7 @@ use crate::logs::Logs;
 use crate::mail::Mail;
 use crate::meter::{Meter, Usage};
 use crate::parameters::Parameters;
+use crate::sites::Sites;
 use crate::sqs::Sqs;
 use crate::streams::api;
 
@@ -25,6 +26,7 @@ pub(crate) struct Services {
     pub(crate) parameters: Parameters,
     pub(crate) logs: Logs,
     pub(crate) mail: Mail,
+    pub(crate) sites: Sites,
     pub(crate) meter: Meter,
     pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) account: String,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::auth::{ApiAuth, RouteAuth};
 use crate::error::TemplateError;
 use crate::intrinsic::{Declaration, Resolver};
 use crate::properties::Properties;
@@ -21,8 +22,8 @@ pub struct HttpApi {
     pub stage: String,
     /// `CorsConfiguration`, resolved, as written.
     pub cors: Option<Value>,
-    /// `Auth`, resolved, as written. The local run has no authorizers.
-    pub auth: Option<Value>,
+    /// `Auth`: its authorizers.
+    pub auth: ApiAuth,
     /// `StageVariables`, resolved, as written.
     pub stage_variables: Option<Value>,
     /// `DefaultRouteSettings`: the throttle of every route that has none of its own.
@@ -114,7 +115,7 @@ pub(crate) fn read(
             .text("StageName")?
             .unwrap_or_else(|| "$default".to_owned()),
         cors: properties.json("CorsConfiguration"),
-        auth: properties.json("Auth"),
+        auth: ApiAuth::read(properties)?,
         stage_variables: properties.json("StageVariables"),
         default_throttle: Throttle::under(properties, "DefaultRouteSettings")?,
         route_throttles,
@@ -173,7 +174,7 @@ pub(crate) fn route(
         path,
         function: function.to_owned(),
         timeout: Duration::from_millis(u64::from(timeout.unwrap_or(30_000))),
-        auth: event.json("Auth"),
+        auth: RouteAuth::read(event)?,
         throttle,
     })
 }

@@ -6,8 +6,8 @@
 //!
 //! - [`stack`]: the whole template; [`error`]: what can be wrong with it.
 //! - [`function`], [`table`], [`queue`], [`api`], [`stored`]: resources.
-//! - [`rule`], [`mapping`], [`schedule`], [`route`]: what makes functions run.
 //! - [`watching`]: alarms and dashboards.
+//! - [`rule`], [`mapping`], [`schedule`], [`route`]: what makes functions run; [`auth`]: who may.
 //! - [`pattern`]: EventBridge's event patterns; [`input`]: what a target gets.
 //!
 //! ```
@@ -28,6 +28,7 @@
 use std::collections::BTreeMap;
 
 pub mod api;
+pub mod auth;
 pub mod error;
 mod event;
 pub mod function;
@@ -51,6 +52,7 @@ pub mod table;
 pub mod watching;
 
 pub use api::{HttpApi, Throttle};
+pub use auth::{ApiAuth, Authorization, IdentitySource, JwtAuthorizer, RouteAuth};
 pub use error::{Place, TemplateError};
 pub use function::Function;
 pub use input::TargetInput;
@@ -80,7 +82,8 @@ pub struct Context {
     /// Values for template parameters, before their defaults.
     pub parameters: BTreeMap<String, String>,
     /// Fixed values: `Id` for what `Ref` gives, `Id.Attribute` for `Fn::GetAtt` (such as
-    /// `OrdersApi.ApiEndpoint`), `ssm:<name>` for a parameter of an SSM type.
+    /// `OrdersApi.ApiEndpoint`), `ssm:<name>` for a parameter of an SSM type, `parameter:<name>`
+    /// for a parameter that has no default and is given no value.
     pub local: BTreeMap<String, String>,
 }
 

@@ -70,7 +70,8 @@ fn value(entry: &Entry, context: &Context) -> Result<Node, TemplateError> {
     let parameter_type = parameter_type.ok_or_else(|| fail("has no Type".to_owned()))?;
     let given = context.parameters.get(&entry.key).cloned();
     let default = declaration.get("Default").and_then(Node::scalar_text);
-    let text = given.or(default).ok_or_else(|| {
+    let local = context.local.get(&format!("parameter:{}", entry.key));
+    let text = given.or(default).or(local.cloned()).ok_or_else(|| {
         fail("has no Default and no value was given; give it a value for the local run".to_owned())
     })?;
     if let Some(inner) = parameter_type.strip_prefix("AWS::SSM::Parameter::Value<") {
@@ -242,6 +243,29 @@ mod tests {
             &[("Table", "y"), ("Tabel", "z")],
         );
         assert!(message.contains("did you mean `Table`"), "{message}");
+    }
+
+    #[test]
+    fn a_parameter_without_default_takes_what_the_local_run_knows_unless_it_is_given() {
+        let yaml = "Issuer: {Type: String, AllowedPattern: '^https?://.+$'}\n";
+        let node = Node::parse(yaml).unwrap();
+        let mut context = Context::default();
+        let mut issuer = |local: &str, given: Option<&str>| {
+            context
+                .local
+                .insert("parameter:Issuer".into(), local.into());
+            context.parameters = given
+                .map(|given| ("Issuer".into(), given.into()))
+                .into_iter()
+                .collect();
+            let values = values(Some(&node), &context);
+            values.map(|values| values["Issuer"].scalar_text().unwrap())
+        };
+        assert_eq!(issuer("http://local", None).unwrap(), "http://local");
+        let given = issuer("http://local", Some("https://given"));
+        assert_eq!(given.unwrap(), "https://given");
+        let message = issuer("nowhere", None).unwrap_err().to_string();
+        assert!(message.contains("AllowedPattern"), "{message}");
     }
 
     #[test]

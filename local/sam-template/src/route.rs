@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::api::Throttle;
+use crate::auth::RouteAuth;
 
 /// One route of an HTTP API: a method and path, and the function that answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +20,8 @@ pub struct Route {
     pub function: String,
     /// Longest time of the integration, 50 ms to 30 s; 30 s if the template does not say.
     pub timeout: Duration,
-    /// `Auth` of the event, resolved, as written. The local run has no authorizers.
-    pub auth: Option<Value>,
+    /// `Auth` of the event; see [`crate::Stack::authorization`].
+    pub auth: RouteAuth,
     /// `RouteSettings` of the event; see [`crate::HttpApi::throttle_of`].
     pub throttle: Option<Throttle>,
 }
@@ -209,7 +208,7 @@ mod tests {
             path: path.to_owned(),
             function: key.to_owned(),
             timeout: Duration::from_secs(30),
-            auth: None,
+            auth: RouteAuth::default(),
             throttle: None,
         }
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::api::{self, HttpApi};
+use crate::auth;
 use crate::error::{Place, TemplateError, hint};
 use crate::function::{self, Function};
 use crate::globals;
@@ -143,6 +144,7 @@ impl Stack {
             stack.add(&resolver, declaration)?;
         }
         mapping::check_visibility(&stack, &resolver)?;
+        auth::check_names(&stack, &resolver)?;
         stack.outputs = outputs(&resolver, &section("Outputs"))?;
         Ok(stack)
     }

@@ -77,7 +77,7 @@ async fn in_running(
     event: &Value,
     client: &HttpClient,
 ) -> Result<ExitCode, LocalError> {
-    needs.restock(client, &running.api).await?;
+    needs.restock(client, &running.api, &running.aws).await?;
     let function = path_segment(&args.function);
     let url = format!(
         "{}/2015-03-31/functions/{function}/invocations",
@@ -123,7 +123,8 @@ async fn in_stack(
 ) -> Result<ExitCode, LocalError> {
     let function = stack.function_name(&args.function)?;
     let function = lines.function.get_or_init(|| function);
-    needs.restock(client, &stack.api_url()).await?;
+    let aws = stack.endpoint().url();
+    needs.restock(client, &stack.api_url(), &aws).await?;
     Ok(match stack.invoke(function, event.to_string()).await {
         Ok(invocation) => {
             let answer = invocation.response_payload();

@@ -17,6 +17,7 @@ mod step_by_step;
 mod system;
 mod table;
 mod text_file;
+pub mod token;
 pub mod up;
 mod used;
 pub mod verify;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Rebuild(args) => rebuild::run(&stack, &args).await,
         Command::Reconcile(args) => reconcile::run(&stack, &args).await,
         Command::Dlq(what) => dlq::run(&stack, &what).await,
+        Command::Token(args) => token::run(&args).await,
         Command::New(what) => new::run(&stack, &what),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::error::LocalError;
 use crate::http_client::{HttpClient, path_segment};
+use crate::issuer::ask::{self, Wanted};
 
 /// A restock that is throttled is sent again so often.
 const THROTTLES: u32 = 100;
@@ -59,11 +60,21 @@ impl Needs {
         self.0.iter()
     }
 
-    /// Stocks everything.
+    /// Stocks everything, as an operator of the system with this API and AWS endpoint.
     ///
     /// # Errors
-    /// [`LocalError::Http`] for no answer; [`LocalError::Refused`] names the SKU.
-    pub async fn restock(&self, client: &HttpClient, api: &str) -> Result<(), LocalError> {
+    /// [`LocalError::Http`] for no answer; [`LocalError::Refused`] names the SKU;
+    /// [`LocalError::Token`], when the system takes another issuer's tokens.
+    pub async fn restock(
+        &self,
+        client: &HttpClient,
+        api: &str,
+        aws: &str,
+    ) -> Result<(), LocalError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let operator = ask::bearer(client, aws, &Wanted::operator()).await?;
         for (sku, need) in &self.0 {
             let mut left = need.pieces;
             let mut price = need.price.clone();
@@ -74,7 +85,7 @@ impl Needs {
                     body["unitPrice"] = price;
                     body["currency"] = currency;
                 }
-                restock(client, api, sku, &body).await?;
+                restock(client, (api, &operator), sku, &body).await?;
                 left -= pieces;
                 if left == 0 {
                     break;
@@ -87,12 +98,15 @@ impl Needs {
 
 async fn restock(
     client: &HttpClient,
-    api: &str,
+    (api, operator): (&str, &str),
     sku: &str,
     body: &Value,
 ) -> Result<(), LocalError> {
     let url = format!("{api}/inventory/{}", path_segment(sku));
-    let headers = [("content-type", "application/json")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", operator),
+    ];
     let mut throttled = 0;
     let answer = loop {
         let answer = client.send("PUT", &url, &headers, body.to_string()).await?;

@@ -14,11 +14,14 @@ use super::interruption::Interruption;
 use super::running::Running;
 use super::state::{NOTED_EVERY, State};
 use super::{Ended, interrupted, options, shut_down, start};
-use crate::cli::{StackArgs, UpArgs};
+use crate::cli::{DEFAULT_ENDPOINT, StackArgs, UpArgs};
 use crate::error::LocalError;
 use crate::http_client::path_segment;
 use crate::stack::{REGION, Stack};
 use crate::terminal::{Output, Palette, Printer};
+
+/// The customer of the requests that are shown.
+const USER: &str = "abc123";
 
 /// Serves until the first Ctrl-C, then ends in order; at once with a second one.
 ///
@@ -125,7 +128,7 @@ fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {
     line(String::new());
     line("Stock a SKU, place an order, look at it, at its events, cancel it:".to_owned());
     line(String::new());
-    for command in curl_lines(&api) {
+    for command in token_lines(stack, args).into_iter().chain(curl_lines(&api)) {
         line(format!("  {command}"));
     }
     line(String::new());
@@ -142,9 +145,36 @@ fn welcome(stack: &Stack, args: &UpArgs, palette: Palette) -> String {
     text
 }
 
+/// Where the tokens of the requests come from.
+fn token_lines(stack: &Stack, args: &UpArgs) -> Vec<String> {
+    let mut authorizers = stack
+        .template()
+        .apis
+        .iter()
+        .flat_map(|api| api.auth.authorizers.values());
+    let aws = stack.endpoint().url();
+    let other = authorizers.find(|one| !one.issuer.starts_with(&aws));
+    if let Some(other) = other {
+        let issuer = &other.issuer;
+        return vec![
+            format!("TOKEN=...     # of a customer, from {issuer}"),
+            format!("OPERATOR=...  # of an operator, from {issuer}"),
+        ];
+    }
+    let place = match &args.data_dir {
+        Some(folder) => format!(" --data-dir {}", folder.display()),
+        None if aws == DEFAULT_ENDPOINT => String::new(),
+        None => format!(" --aws-endpoint {aws}"),
+    };
+    vec![
+        format!("TOKEN=$(cargo local token --sub {USER}{place})"),
+        format!("OPERATOR=$(cargo local token --operator{place})"),
+    ]
+}
+
 /// Requests that work as they stand: the order's id follows from user and key.
 fn curl_lines(api: &str) -> Vec<String> {
-    let (user, key) = ("abc123", "first-order");
+    let (user, key) = (USER, "first-order");
     let order = UserId::parse(user)
         .ok()
         .zip(IdempotencyKey::parse(key).ok())
@@ -152,15 +182,21 @@ fn curl_lines(api: &str) -> Vec<String> {
         .unwrap_or_default();
     let order = path_segment(&order);
     let json = "-H 'Content-Type: application/json'";
+    let (customer, operator) = (
+        "-H \"Authorization: Bearer $TOKEN\"",
+        "-H \"Authorization: Bearer $OPERATOR\"",
+    );
     let stock = json!({"restock": 100, "unitPrice": 4.5, "currency": "USD"});
     let body = json!({"userId": user, "currency": "USD",
         "items": [{"sku": "tea", "quantity": 2, "unitPrice": 4.5}]});
     vec![
-        format!("curl -sS -X PUT {api}/inventory/tea {json} -d '{stock}'"),
-        format!("curl -sS -X POST {api}/orders {json} -H 'Idempotency-Key: {key}' -d '{body}'"),
-        format!("curl -sS {api}/orders/{order}"),
-        format!("curl -sS {api}/orders/{order}/events"),
-        format!("curl -sS -X POST {api}/orders/{order}/cancel"),
+        format!("curl -sS -X PUT {api}/inventory/tea {operator} {json} -d '{stock}'"),
+        format!(
+            "curl -sS -X POST {api}/orders {customer} {json} -H 'Idempotency-Key: {key}' -d '{body}'"
+        ),
+        format!("curl -sS {api}/orders/{order} {customer}"),
+        format!("curl -sS {api}/orders/{order}/events {customer}"),
+        format!("curl -sS -X POST {api}/orders/{order}/cancel {customer}"),
     ]
 }
 

@@ -5,6 +5,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
 
 mod answer;
+mod authorizer;
 mod request;
 mod throttle;
 
@@ -28,6 +29,7 @@ use uuid::Uuid;
 use crate::error::LocalError;
 use crate::functions::Functions;
 use crate::server::Server;
+use authorizer::Authorizers;
 use request::Arrival;
 use throttle::Throttles;
 
@@ -53,6 +55,7 @@ struct Shared {
     api: Api,
     functions: Functions,
     throttles: Throttles,
+    authorizers: Authorizers,
 }
 
 impl HttpApiServer {
@@ -77,6 +80,7 @@ impl HttpApiServer {
             api,
             functions,
             throttles,
+            authorizers: Authorizers::of(stack),
         }));
         Ok(Self {
             server: Server::start(listener, router)?,
@@ -117,6 +121,10 @@ impl Shared {
         if !self.throttles.let_pass(found.route, Instant::now()) {
             return answer::message(429, "Too Many Requests");
         }
+        let authorizer = match self.authorizers.authorize(found.route, &head).await {
+            Ok(authorizer) => authorizer,
+            Err(answer) => return *answer,
+        };
         let Some(function) = self.api.functions.get(&found.route.function) else {
             return answer::message(500, "Internal Server Error");
         };
@@ -129,6 +137,7 @@ impl Shared {
             from,
             id,
             found: &found,
+            authorizer,
         };
         let event = Bytes::from(request::event(&self.api, &arrival).to_string());
         let invocation = self.functions.invoke(InvokeRequest::new(function, event));

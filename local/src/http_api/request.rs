@@ -19,6 +19,8 @@ pub(crate) struct Arrival<'a> {
     pub from: SocketAddr,
     pub id: &'a str,
     pub found: &'a RouteMatch<'a>,
+    /// What an authorizer tells of the caller; null without one.
+    pub authorizer: Value,
 }
 
 /// The event.
@@ -57,6 +59,9 @@ pub(crate) fn event(api: &Api, arrival: &Arrival<'_>) -> Value {
         },
         "isBase64Encoded": false,
     });
+    if !arrival.authorizer.is_null() {
+        event["requestContext"]["authorizer"] = arrival.authorizer.clone();
+    }
     if !cookies.is_empty() {
         event["cookies"] = json!(cookies);
     }
@@ -182,7 +187,7 @@ mod tests {
             path: "/orders/{id}".to_owned(),
             function: "F".to_owned(),
             timeout: Duration::from_secs(30),
-            auth: None,
+            auth: sam_template::RouteAuth::default(),
             throttle: None,
         };
         let routes = [route];
@@ -205,6 +210,7 @@ mod tests {
                 from: "127.0.0.1:9".parse().unwrap(),
                 id: "0f1e2d3c-0000-4000-8000-000000000000",
                 found: &found,
+                authorizer: json!({"jwt": {"claims": {"sub": "abc123"}, "scopes": null}}),
             },
         )
     }
@@ -242,6 +248,7 @@ mod tests {
         assert_eq!(context["http"]["sourceIp"], "127.0.0.1");
         assert_eq!(context["http"]["userAgent"], "curl");
         assert_eq!(context["domainName"], "127.0.0.1:3000");
+        assert_eq!(context["authorizer"]["jwt"]["claims"]["sub"], "abc123");
         assert_eq!(context["stage"], "$default");
         assert!(context["timeEpoch"].is_number());
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_endpoint::{Endpoint, EndpointError, Options};
+use aws_endpoint::{Endpoint, EndpointError, Options, Site};
 use lambda_host::async_invoke::{
     AsyncConfig, AsyncInvoker, AsyncOptions, Journal, NoJournal, PendingInvocation,
 };
@@ -26,6 +26,7 @@ use crate::gateway_log::GatewayLog;
 use crate::guard;
 use crate::history::History;
 use crate::http_api::HttpApiServer;
+use crate::issuer::{self, Elsewhere, Issuer, KeyError, SigningKey};
 use crate::journal::FileJournal;
 use crate::lambda_api::{LambdaApi, LambdaApiServer};
 use crate::log_groups::LogGroups;
@@ -40,12 +41,7 @@ use crate::watching::Watching;
 pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     guard::refuse_real_aws(std::env::vars_os())?;
     leftovers::remove(&std::env::temp_dir());
-    let mut context = Context {
-        region: REGION.to_owned(),
-        account_id: ACCOUNT.to_owned(),
-        parameters: options.parameters.clone(),
-        ..Context::default()
-    };
+    let mut context = context(&options);
     // Read twice: first to refuse what cannot be before anything is started.
     let apis = template::read(&options.template, &context)?.apis;
     let listener = listen(options.api_port, "the HTTP API", "--api-port").await?;
@@ -54,6 +50,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let faults = injector(&options, &history);
     let endpoint = Arc::new(start_endpoint(&options, faults.clone()).await?);
     context.aws_endpoint = endpoint.url();
+    template::use_local_issuer(&mut context, &endpoint.url());
     for api in &apis {
         context.local.insert(
             format!("{}.ApiEndpoint", api.logical_id),
@@ -62,6 +59,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     }
     let stack = Arc::new(template::read(&options.template, &context)?);
     create_resources(&endpoint, &stack).await?;
+    serve_issuer(&endpoint, &stack, options.data_dir.clone()).await?;
 
     let logs = Arc::clone(&options.logs);
     let logs = Arc::new(LogGroups::new(logs, &endpoint, &stack));
@@ -134,20 +132,56 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     })
 }
 
+/// What the template is read with, before there are addresses.
+fn context(options: &StackOptions) -> Context {
+    Context {
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+        parameters: options.parameters.clone(),
+        ..template::context_to_read()
+    }
+}
+
 /// The AWS endpoint with what the template has in it, and nothing that runs.
 pub(crate) async fn tables_only(options: &StackOptions) -> Result<Endpoint, LocalError> {
     guard::refuse_real_aws(std::env::vars_os())?;
     let endpoint = start_endpoint(options, None).await?;
-    let context = Context {
-        region: REGION.to_owned(),
-        account_id: ACCOUNT.to_owned(),
-        parameters: options.parameters.clone(),
-        aws_endpoint: endpoint.url(),
-        ..Context::default()
-    };
+    let mut context = context(options);
+    context.aws_endpoint = endpoint.url();
+    template::use_local_issuer(&mut context, &endpoint.url());
     let stack = template::read(&options.template, &context)?;
     create_resources(&endpoint, &stack).await?;
     Ok(endpoint)
+}
+
+/// The issuer of tokens, unless the template's authorizer takes those of another one.
+async fn serve_issuer(
+    endpoint: &Endpoint,
+    stack: &sam_template::Stack,
+    data_dir: Option<PathBuf>,
+) -> Result<(), LocalError> {
+    let url = format!("{}{}", endpoint.url(), issuer::PATH);
+    let mut authorizers = stack
+        .apis
+        .iter()
+        .flat_map(|api| api.auth.authorizers.values());
+    let first = authorizers.next();
+    let site: Arc<dyn Site> = match first {
+        Some(authorizer) if authorizer.issuer != url => Arc::new(Elsewhere {
+            issuer: authorizer.issuer.clone(),
+        }),
+        _ => {
+            let audience = first.and_then(|authorizer| authorizer.audience.first());
+            let audience = audience.map_or(issuer::AUDIENCE, String::as_str).to_owned();
+            // The first one of a user is made here, which takes a moment.
+            let key = move || SigningKey::of_user(data_dir.as_deref());
+            let made = tokio::task::spawn_blocking(key).await;
+            let key = made.unwrap_or_else(|error| Err(KeyError::Unusable(error.to_string())))?;
+            Arc::new(Issuer::new(url, audience, key))
+        }
+    };
+    endpoint.register_site(issuer::PATH, site);
+    Ok(())
 }
 
 async fn listen(

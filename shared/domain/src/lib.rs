@@ -3,9 +3,10 @@
 //!
 //! Every aggregate is a [`event_sourcing::decider::Decider`]. Reading order: [`order`] (the aggregate and its
 //! saga), [`inventory`] (what an event moves in stock), [`payment`], [`notification`],
-//! [`order_summary`] (the read model as a fold), [`money`], [`ids`], `schema` (what is published about
+//! [`order_summary`] (the read model as a fold), [`access`] (who may do what), [`money`], [`ids`], `schema` (what is published about
 //! the stored format; feature `schema`).
 
+pub mod access;
 pub mod ids;
 pub mod inventory;
 pub mod money;

@@ -19,6 +19,7 @@ use super::{interrupted, options, shut_down, start};
 use crate::cli::{DemoArgs, StackArgs};
 use crate::error::LocalError;
 use crate::http_client::{Answer, HttpClient, path_segment};
+use crate::issuer::ask::{self, Wanted};
 use crate::stack::Stack;
 use crate::terminal::{Output, Printer};
 use report::Outcome;
@@ -126,7 +127,7 @@ async fn place_all(stack: &Stack, samples: Vec<Sample>) -> Result<Vec<Outcome>, 
     for stock in samples.iter().flat_map(|sample| &sample.stock) {
         needs.add(&stock.sku, stock.available, stock.price.clone());
     }
-    needs.restock(&ways.client, &ways.api).await?;
+    needs.restock(&ways.client, &ways.api, &ways.aws).await?;
     let placing: Vec<_> = samples
         .into_iter()
         .map(|sample| {
@@ -167,10 +168,10 @@ async fn go(ways: &Ways, sample: Sample) -> Result<Outcome, LocalError> {
 
 /// Sends the sample's request, and what the customer does next.
 async fn request(ways: &Ways, sample: &Sample, body: &Value) -> Result<Outcome, LocalError> {
-    let (client, api) = (&ways.client, ways.api.as_str());
+    let customer = Customer::of(ways, body["userId"].as_str().unwrap_or_default()).await?;
     let mut trouble = Vec::new();
     let key = format!("demo-{}", sample.file);
-    let first = place(client, api, &key, body).await?;
+    let first = customer.place(&key, body).await?;
     let accepted = first.status == 202;
     if !accepted {
         trouble.push(format!("POST /orders: {} {}", first.status, first.text()));
@@ -180,10 +181,10 @@ async fn request(ways: &Ways, sample: &Sample, body: &Value) -> Result<Outcome, 
     match sample.then {
         None => {}
         Some(Then::Cancel) => {
-            trouble.extend(cancel(client, api, &order).await?);
+            trouble.extend(customer.cancel(&order).await?);
         }
         Some(Then::Repeat) => {
-            let again = place(client, api, &key, body).await?;
+            let again = customer.place(&key, body).await?;
             if (again.status, &again.body) != (first.status, &first.body) {
                 trouble.push(format!("repeated: {} {}", again.status, again.text()));
             }
@@ -192,7 +193,7 @@ async fn request(ways: &Ways, sample: &Sample, body: &Value) -> Result<Outcome, 
             let mut other = body.clone();
             let quantity = other["items"][0]["quantity"].as_u64().unwrap_or(1);
             other["items"][0]["quantity"] = json!(quantity + 1);
-            let again = place(client, api, &key, &other).await?;
+            let again = customer.place(&key, &other).await?;
             if again.status != 422 {
                 trouble.push(format!("another body: {} {}", again.status, again.text()));
             }
@@ -206,42 +207,60 @@ async fn request(ways: &Ways, sample: &Sample, body: &Value) -> Result<Outcome, 
     })
 }
 
-async fn place(
-    client: &HttpClient,
-    api: &str,
-    key: &str,
-    body: &Value,
-) -> Result<Answer, LocalError> {
-    let headers = [
-        ("content-type", "application/json"),
-        ("idempotency-key", key),
-    ];
-    let url = format!("{api}/orders");
-    Ok(client
-        .send("POST", &url, &headers, body.to_string())
-        .await?)
+/// A customer, with a token of their own.
+struct Customer<'w> {
+    ways: &'w Ways,
+    token: String,
 }
 
-/// Cancels an order as soon as it is confirmed; says what went wrong.
-async fn cancel(client: &HttpClient, api: &str, order: &str) -> Result<Option<String>, LocalError> {
-    let url = format!("{api}/orders/{}", path_segment(order));
-    let until = Instant::now() + DEADLINE;
-    loop {
-        let answer = client.send("GET", &url, &[], "").await?;
-        if answer.json()["status"] == "confirmed" {
-            break;
-        }
-        if Instant::now() >= until {
-            let last = format!("{} {}", answer.status, answer.text());
-            return Ok(Some(format!("never confirmed, so not cancelled: {last}")));
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
+impl<'w> Customer<'w> {
+    async fn of(ways: &'w Ways, user: &str) -> Result<Self, LocalError> {
+        let token = ask::bearer(&ways.client, &ways.aws, &Wanted::customer(user)).await?;
+        Ok(Self { ways, token })
     }
-    let answer = client
-        .send("POST", &format!("{url}/cancel"), &[], "")
-        .await?;
-    let refused = answer.status != 202;
-    Ok(refused.then(|| format!("cancel: {} {}", answer.status, answer.text())))
+
+    async fn place(&self, key: &str, body: &Value) -> Result<Answer, LocalError> {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        self.send("POST", "/orders", &headers, body.to_string())
+            .await
+    }
+
+    /// Cancels an order as soon as it is confirmed; says what went wrong.
+    async fn cancel(&self, order: &str) -> Result<Option<String>, LocalError> {
+        let path = format!("/orders/{}", path_segment(order));
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let answer = self.send("GET", &path, &[], String::new()).await?;
+            if answer.json()["status"] == "confirmed" {
+                break;
+            }
+            if Instant::now() >= until {
+                let last = format!("{} {}", answer.status, answer.text());
+                return Ok(Some(format!("never confirmed, so not cancelled: {last}")));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let cancel = format!("{path}/cancel");
+        let answer = self.send("POST", &cancel, &[], String::new()).await?;
+        let refused = answer.status != 202;
+        Ok(refused.then(|| format!("cancel: {} {}", answer.status, answer.text())))
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Answer, LocalError> {
+        let url = format!("{}{path}", self.ways.api);
+        let mut headers = headers.to_vec();
+        headers.push(("authorization", &self.token));
+        Ok(self.ways.client.send(method, &url, &headers, body).await?)
+    }
 }
 
 /// Puts a plain event on the bus, as another producer would.

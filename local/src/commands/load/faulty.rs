@@ -230,7 +230,7 @@ async fn place(
     restarts: Vec<(usize, Duration)>,
     interruption: &mut Interruption,
 ) -> Result<Option<(Vec<Placed>, bool)>, LocalError> {
-    let clients = Placing::at(server.api(), concurrency, Patience::LONG);
+    let clients = Placing::at(server.api(), server.aws(), concurrency, Patience::LONG).await?;
     let progress = Progress::start(orders.len());
     let ticking = progress.clone();
     let placing = placing::place_all(&clients, orders, move |_| ticking.one_more());

@@ -69,12 +69,15 @@ impl Load<'_> {
             return Ok(Measured::NOTHING);
         };
         stocked?;
+        let api = self.stack.api_url();
+        let aws = self.stack.endpoint().url();
+        let clients = Placing::at(&api, &aws, self.concurrency, Patience::USUAL).await?;
         let progress = Progress::start(orders.len());
         let tables = Tables::of(self.stack.template());
         let stream = self.stack.endpoint().stream(&tables.event_store);
         let watch = SagaWatch::start(stream, progress.clone());
         let before = Used::of(self.stack);
-        let Some((placed, stopped)) = self.place(orders, &progress).await else {
+        let Some((placed, stopped)) = self.place(&clients, orders, &progress).await else {
             return Ok(Measured::NOTHING);
         };
         let Some(rest) = self.rest(deadline, stopped).await else {
@@ -94,13 +97,13 @@ impl Load<'_> {
     /// The answers, and whether the placing was interrupted; none after a second interruption.
     async fn place(
         &mut self,
+        clients: &Placing,
         orders: Vec<OrderLine>,
         progress: &Progress,
     ) -> Option<(Vec<Placed>, bool)> {
-        let clients = Placing::at(&self.stack.api_url(), self.concurrency, Patience::USUAL);
         let progress = progress.clone();
         // An accepted order has come to its end when its fate is stored.
-        let placing = placing::place_all(&clients, orders, move |placed| {
+        let placing = placing::place_all(clients, orders, move |placed| {
             if placed.order.is_none() {
                 progress.one_more();
             }
@@ -166,6 +169,8 @@ pub(super) async fn stock(
     needs: &Needs,
     deadline: Duration,
 ) -> Result<(), LocalError> {
-    needs.restock(&HttpClient::new(), &stack.api_url()).await?;
+    let aws = stack.endpoint().url();
+    let client = HttpClient::new();
+    needs.restock(&client, &stack.api_url(), &aws).await?;
     stack.quiet(deadline).await
 }

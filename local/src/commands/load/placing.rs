@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::order_file::OrderLine;
 use crate::http_client::HttpClient;
+use crate::issuer::ask::{self, TokenError, Wanted};
 
 /// Wait before the first repeat; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -59,6 +60,8 @@ pub(super) struct Placing {
     pub client: HttpClient,
     /// The orders are sent to this URL.
     pub url: String,
+    /// The shop's own server sends them, for all customers.
+    pub operator: String,
     /// How many there are, and so how many orders at a time.
     pub concurrency: u16,
     pub patience: Patience,
@@ -69,16 +72,26 @@ pub(super) struct Placing {
 }
 
 impl Placing {
-    /// Clients of an API that have begun nothing yet.
-    pub(super) fn at(api: &str, concurrency: u16, patience: Patience) -> Self {
-        Self {
-            client: HttpClient::new(),
+    /// Clients that have begun nothing yet, of the system with this API and AWS endpoint.
+    ///
+    /// # Errors
+    /// [`TokenError`], when the system takes another issuer's tokens.
+    pub(super) async fn at(
+        api: &str,
+        aws: &str,
+        concurrency: u16,
+        patience: Patience,
+    ) -> Result<Self, TokenError> {
+        let client = HttpClient::new();
+        Ok(Self {
+            operator: ask::bearer(&client, aws, &Wanted::operator()).await?,
+            client,
             url: format!("{api}/orders"),
             concurrency,
             patience,
             begun: Arc::default(),
             stop: Arc::default(),
-        }
+        })
     }
 }
 
@@ -120,6 +133,7 @@ async fn place(placing: &Placing, order: &OrderLine) -> Placed {
     let headers = [
         ("content-type", "application/json"),
         ("idempotency-key", order.key.as_str()),
+        ("authorization", placing.operator.as_str()),
     ];
     let body = order.body.to_string();
     let sent_millis = now_millis();

@@ -64,6 +64,11 @@ impl<'a> Server<'a> {
         &self.addresses.api
     }
 
+    /// URL of the AWS endpoint; the same after a restart, and so is the issuer of tokens.
+    pub(super) fn aws(&self) -> &str {
+        &self.addresses.aws
+    }
+
     /// `kill -9`, and a new one on the same data at the same addresses.
     ///
     /// # Errors

@@ -62,6 +62,9 @@ pub enum SystemError {
         /// The address.
         url: String,
     },
+    /// Nothing runs on the folder.
+    #[error("no system runs on {}; start one with `cargo local --data-dir {}`", .0.display(), .0.display())]
+    NoneRuns(PathBuf),
     /// The folder is not one of a system.
     #[error("{} keeps no system; name the folder that `cargo local --data-dir` was given", .0.display())]
     NothingKept(PathBuf),
