@@ -84,7 +84,7 @@ pub enum Command {
     ///
     /// A customer sees and cancels their own orders (--sub is their user id) and places orders for
     /// themselves; an operator does so for everybody and changes stock. The local issuer gives any
-    /// token to whoever asks on this machine; a system that was given another JwtIssuer takes the
+    /// token to whoever asks on this machine; a system that was given another `JwtIssuer` takes the
     /// tokens of that one only.
     #[command(after_help = "Examples:\n  \
         TOKEN=$(cargo local token --sub abc123)\n  \
@@ -316,7 +316,7 @@ pub struct TokenArgs {
     /// How long it is good for, such as 90s, 10m, 1h or 7d; 30 days at most
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = token_seconds)]
     pub expires_in: u64,
-    /// For whom [default: the JwtAudience of the system]
+    /// For whom [default: the `JwtAudience` of the system]
     #[arg(long, value_name = "AUDIENCE")]
     pub aud: Option<String>,
     /// Of the system that runs on this folder

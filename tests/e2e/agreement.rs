@@ -1,5 +1,6 @@
 //! The template, the function folders, README's table and the sample events say the same.
 
+use local::template::context_to_read;
 use sam_template::{Context, Stack};
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +22,7 @@ fn names_in(folder: &str) -> BTreeSet<String> {
 }
 
 fn the_stack() -> Stack {
-    Stack::from_yaml(&read("template.yaml"), &Context::default()).unwrap()
+    Stack::from_yaml(&read("template.yaml"), &context_to_read()).unwrap()
 }
 
 fn logical_id(name: &str) -> String {
@@ -106,6 +107,38 @@ fn the_readme_lists_every_function_with_what_triggers_it() {
     }
 }
 
+/// The one route without a token: Stripe signs what it sends.
+const WITHOUT_TOKEN: &str = "POST /payments/webhook";
+
+#[test]
+fn every_route_but_the_webhook_has_an_authorizer_and_scopes_that_the_readme_tells() {
+    let stack = the_stack();
+    let readme = read("README.md");
+    assert!(stack.routes.len() > 8);
+    for route in &stack.routes {
+        let key = route.key();
+        let Some(authorization) = stack.authorization(route) else {
+            assert_eq!(key, WITHOUT_TOKEN);
+            continue;
+        };
+        assert_ne!(key, WITHOUT_TOKEN);
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}`")));
+        let row = row.unwrap_or_else(|| panic!("{key} is not in the README"));
+        let told: BTreeSet<_> = row.split('`').filter(|word| is_scope(word)).collect();
+        let scopes: BTreeSet<_> = authorization.scopes.iter().map(String::as_str).collect();
+        assert!(!scopes.is_empty(), "{key} takes any token");
+        assert_eq!(scopes, told, "{key}");
+    }
+}
+
+fn is_scope(word: &str) -> bool {
+    domain::access::Scope::ALL
+        .iter()
+        .any(|scope| scope.as_str() == word)
+}
+
 #[test]
 fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() {
     let stack = the_stack();
@@ -145,7 +178,7 @@ fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() 
 fn the_parameter_by_which_operators_find_a_stack_names_its_tables_and_functions() {
     let context = Context {
         parameters: [("Prefix".to_owned(), "shop-".to_owned())].into(),
-        ..Context::default()
+        ..context_to_read()
     };
     let stack = Stack::from_yaml(&read("template.yaml"), &context).unwrap();
     let parameter = stack

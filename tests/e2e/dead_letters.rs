@@ -11,7 +11,8 @@ use event_sourcing::chain::Head;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::store::EventStore as _;
 use jiff::{SignedDuration, Timestamp};
-use sam_template::{Context, Stack};
+use local::template::context_to_read;
+use sam_template::Stack;
 use serde_json::{Value, json};
 
 /// An event of an order that the store does not know.
@@ -205,7 +206,7 @@ async fn after_the_cause_is_mended_a_redrive_finishes_the_order() {
 async fn what_a_mapping_gave_up_is_restored_from_the_stream_or_from_the_store() {
     let endpoint = Endpoint::start(Options::default()).await.unwrap();
     let template = include_str!("../../template.yaml");
-    let stack = Stack::from_yaml(template, &Context::default()).unwrap();
+    let stack = Stack::from_yaml(template, &context_to_read()).unwrap();
     let events = stack.tables.iter().find(|table| table.name == "EventStore");
     let request = &events.unwrap().create_table_request;
     endpoint.create_table(request).await.unwrap();

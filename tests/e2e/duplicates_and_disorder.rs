@@ -1,7 +1,8 @@
 //! Deliveries come twice, and in any order: nothing changes.
 
 use crate::system::{System, order, workspace};
-use sam_template::{Context, Stack, Target};
+use local::template::context_to_read;
+use sam_template::{Stack, Target};
 use serde_json::{Value, json};
 
 /// What the bus delivers of a stored event.
@@ -56,7 +57,7 @@ async fn every_event_delivered_again_to_every_consumer_in_any_order_changes_noth
     let before = system.stored().await;
     let events: Vec<_> = before.streams.values().flatten().collect();
     let yaml = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let template = Stack::from_yaml(&yaml, &Context::default()).unwrap();
+    let template = Stack::from_yaml(&yaml, &context_to_read()).unwrap();
     let deliveries: Vec<_> = events
         .iter()
         .map(|event| delivered(event))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use local::template::context_to_read;
 use sam_template::{Context, Stack};
 
 use crate::system::workspace;
@@ -33,7 +34,7 @@ fn stack(environment: &str) -> Stack {
         parameters: overrides
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        ..Context::default()
+        ..context_to_read()
     };
     assert_eq!(context.parameters["Stage"], environment);
     Stack::from_yaml(&read("template.yaml"), &context).unwrap()

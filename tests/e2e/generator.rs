@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use sam_template::{Context, Stack, Target};
+use local::template::context_to_read;
+use sam_template::{Stack, Target};
 use serde_json::Value;
 
 use crate::system::{command, workspace};
@@ -129,7 +130,7 @@ fn a_new_consumer_is_wired_listed_sampled_and_hosted() {
     assert!(told.contains("cargo test -p try-generator"), "{told}");
 
     assert!(copy.members().contains(&"try-generator".to_owned()));
-    let stack = Stack::from_yaml(&copy.read("template.yaml"), &Context::default()).unwrap();
+    let stack = Stack::from_yaml(&copy.read("template.yaml"), &context_to_read()).unwrap();
     let function = stack.function("TryGeneratorFunction").unwrap();
     assert_eq!(
         (function.name.as_str(), function.binary.as_str()),

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use local::http_client::HttpClient;
+use local::issuer::ask::{self, Wanted};
 use local::programs::Programs;
 use local::stack::{Stack, StackOptions};
 use serde_json::json;
@@ -124,11 +125,15 @@ async fn customers_get_a_mail_for_each_step_they_care_about() {
         .insert("SenderAddress".into(), "shop@example.com".into());
     let stack = Stack::start(options).await.unwrap();
     let client = HttpClient::new();
+    let aws = stack.endpoint().url();
+    let operator = ask::bearer(&client, &aws, &Wanted::operator()).await;
+    let operator = operator.unwrap();
     let send = async |method: &str, path: &str, body: serde_json::Value| {
         let url = format!("{}{path}", stack.api_url());
         let headers = [
             ("content-type", "application/json"),
             ("idempotency-key", "k"),
+            ("authorization", operator.as_str()),
         ];
         client
             .send(method, &url, &headers, body.to_string())

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use sam_template::{Context, Stack};
+use local::template::context_to_read;
+use sam_template::Stack;
 use serde_json::{Value, json};
 
 use crate::system::workspace;
@@ -77,7 +78,7 @@ fn rules(stack: &Stack) -> impl Iterator<Item = (&str, &sam_template::EventPatte
 
 fn the_stack() -> Stack {
     let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    Stack::from_yaml(&template, &Context::default()).unwrap()
+    Stack::from_yaml(&template, &context_to_read()).unwrap()
 }
 
 #[test]

@@ -16,11 +16,12 @@ use event_sourcing::envelope::Envelope;
 use event_sourcing::store::{AppendError, AppendWith, EventStore};
 use jiff::Timestamp;
 use local::http_client::HttpClient;
+use local::template::context_to_read;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use rust_decimal::Decimal;
-use sam_template::{Context, Stack};
+use sam_template::Stack;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,7 +32,7 @@ use crate::system::eventually;
 pub async fn a_store() -> (Endpoint, DynamoDbEventStore, DynamoDbStock) {
     let endpoint = Endpoint::start(Options::default()).await.unwrap();
     let template = include_str!("../../template.yaml");
-    let stack = Stack::from_yaml(template, &Context::default()).unwrap();
+    let stack = Stack::from_yaml(template, &context_to_read()).unwrap();
     for table in &stack.tables {
         endpoint
             .create_table(&table.create_table_request)

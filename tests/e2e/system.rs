@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use invariants::{Evidence, StoreView};
 use local::http_client::{Answer, HttpClient, path_segment};
+use local::issuer::ask::{self, Wanted};
 use local::store_view::{self, Store, Tables};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 /// So long may anything take that is waited for.
 pub const DEADLINE: Duration = Duration::from_mins(1);
@@ -58,12 +60,17 @@ pub struct System {
     pub lambda: String,
     /// Speaks to it.
     pub client: HttpClient,
+    /// By which an operator is known.
+    operator: OnceCell<String>,
 }
 
 impl System {
     /// Starts it with further arguments, and waits until it is ready.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut all = vec!["up", "--api-port", "0", "--aws-port", "0", "--json-ready"];
+        let mut all = vec!["up", "--api-port", "0", "--json-ready"];
+        if !arguments.contains(&"--aws-port") {
+            all.extend(["--aws-port", "0"]);
+        }
         all.extend(arguments);
         let mut child = command(&all)
             .stdout(Stdio::piped())
@@ -82,6 +89,7 @@ impl System {
             aws: url("aws"),
             lambda: url("lambda"),
             client: HttpClient::new(),
+            operator: OnceCell::new(),
             child,
         }
     }
@@ -108,8 +116,30 @@ impl System {
         }
     }
 
-    /// Sends a request to the HTTP API.
+    /// The value of the `Authorization` header with a token of this system.
+    pub async fn bearer(&self, wanted: &Wanted) -> String {
+        ask::bearer(&self.client, &self.aws, wanted).await.unwrap()
+    }
+
+    /// Sends a request to the HTTP API: as an operator, unless the headers say who it is.
     pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Answer {
+        let mut headers = headers.to_vec();
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            let operator = async || self.bearer(&Wanted::operator()).await;
+            let operator = self.operator.get_or_init(operator).await;
+            headers.push(("authorization", operator));
+        }
+        self.anonymous(method, path, &headers, body).await
+    }
+
+    /// Sends a request to the HTTP API as it is.
+    pub async fn anonymous(
         &self,
         method: &str,
         path: &str,

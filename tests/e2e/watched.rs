@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use local::cli::Cli;
+use local::template::context_to_read;
 use sam_template::{Context, Stack, WatchedMetric};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ fn stack(parameters: &[(&str, &str)]) -> Stack {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
-        ..Context::default()
+        ..context_to_read()
     };
     Stack::from_yaml(&read("template.yaml"), &context).unwrap()
 }

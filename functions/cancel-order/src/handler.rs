@@ -1,6 +1,8 @@
-//! Calling an order off: allowed until it is confirmed, and for a grace after that.
+//! Calling an order off: allowed until it is confirmed, and for a grace after that; to its owner,
+//! and to operators. For everybody else there is no such order.
 
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
+use aws_adapters::visible_orders::VisibleOrders;
 use domain::ids::OrderId;
 use domain::order::{CancelReason, Order, OrderCommand, OrderRejection};
 use event_sourcing::clock::Clock;
@@ -27,6 +29,11 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
     /// # Errors
     /// The problem to answer with.
     pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let caller = request.caller()?;
+        let orders = VisibleOrders {
+            store: &self.store,
+            reach: caller.writes_orders()?,
+        };
         let id = request.path("id", OrderId::parse)?;
         let start = expected_version(request)?.map_or(Start::Load, Start::At);
         let now = self.clock.now();
@@ -41,10 +48,10 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
             purpose: "cancel-order",
             correlation_id: Some(id.to_string()),
             traceparent: request.traceparent(),
-            actor: request.subject(),
+            actor: Some(caller.subject().to_owned()),
             now,
         };
-        let done = execute::<Order>(&self.store, &id.stream(), start, &command, &cause)
+        let done = execute::<Order>(&orders, &id.stream(), start, &command, &cause)
             .await
             .map_err(|error| problem(&error))?;
         tracing::info!(request_id = request.id(), order_id = %id, version = done.version,

@@ -1,7 +1,9 @@
-//! Accepting an order: one conditional write, nothing read.
+//! Accepting an order: one conditional write, nothing read. A customer orders for themselves only;
+//! that is decided before the store is asked, so no answer tells of somebody else's order.
 
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
-use domain::ids::IdempotencyKey;
+use domain::access::Caller;
+use domain::ids::{IdempotencyKey, UserId};
 use domain::order::{
     Order, OrderCommand, OrderEvent, OrderPlaced, OrderRejection, OrderRequest, PLACE_ORDER,
 };
@@ -29,6 +31,8 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
     /// # Errors
     /// The problem to answer with.
     pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let caller = request.caller()?;
+        let reach = caller.writes_orders()?;
         let key = request
             .header("idempotency-key")
             .ok_or_else(|| {
@@ -41,11 +45,14 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
                 IdempotencyKey::parse(key)
                     .map_err(|error| Problem::invalid("Idempotency-Key", error))
             })?;
-        let order = request
-            .body::<OrderRequest>()?
+        let order = request.body::<OrderRequest>()?;
+        if !reach.covers(&order.user_id) {
+            return Err(not_theirs(&order.user_id));
+        }
+        let order = order
             .accept(&key)
             .map_err(|invalid| Problem::invalid(invalid.field, invalid.reason))?;
-        let repeated = self.place(request, &order).await?;
+        let repeated = self.place(request, &caller, &order).await?;
         let id = &order.terms.order_id;
         tracing::info!(request_id = request.id(), order_id = %id, repeated, "order placed");
         Ok(HttpResponse::json(
@@ -57,12 +64,17 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
     }
 
     /// Stores the order unless it is there; says whether it was.
-    async fn place(&self, request: &HttpRequest, order: &OrderPlaced) -> Result<bool, Problem> {
+    async fn place(
+        &self,
+        request: &HttpRequest,
+        caller: &Caller,
+        order: &OrderPlaced,
+    ) -> Result<bool, Problem> {
         let stream = order.terms.order_id.stream();
         let command = OrderCommand::Place(order.clone());
         let events = Order::decide(&command, &Order::initial()).map_err(refusal)?;
         let envelopes = self
-            .cause(request, order)
+            .cause(request, caller, order)
             .envelopes(&stream, &events)
             .map_err(|error| Problem::from(Failure::Permanent(error.to_string())))?;
         match retrying(|| self.store.append(&stream, &Head::START, envelopes.clone())).await {
@@ -87,7 +99,7 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
         }
     }
 
-    fn cause(&self, request: &HttpRequest, order: &OrderPlaced) -> Cause {
+    fn cause(&self, request: &HttpRequest, caller: &Caller, order: &OrderPlaced) -> Cause {
         let id = order.terms.order_id.to_string();
         Cause {
             id: request.id().to_owned(),
@@ -95,10 +107,20 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
             purpose: PLACE_ORDER,
             correlation_id: Some(id),
             traceparent: request.traceparent(),
-            actor: request.subject(),
+            actor: Some(caller.subject().to_owned()),
             now: self.clock.now(),
         }
     }
+}
+
+fn not_theirs(user: &UserId) -> Problem {
+    Problem::new(
+        403,
+        "not-your-orders",
+        "Orders are placed for oneself",
+        format!("userId must be the token's sub, is {user}; orders:operate places for anybody"),
+    )
+    .of("userId")
 }
 
 fn placed(stored: &Envelope) -> Result<Order, Problem> {

@@ -1,13 +1,16 @@
 //! Answering questions: from the read models, and from the store where the past, or the latest
-//! moment, is asked for.
+//! moment, is asked for. A customer sees their own orders only: one of somebody else is, in every
+//! answer, as one that nobody placed.
 
 use crate::diff;
 use crate::own_write;
 use crate::read_models::ReadModels;
 use aws_adapters::dynamodb_order_summaries::PageStart;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
+use aws_adapters::visible_orders::VisibleOrders;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::access::{Caller, Reach};
 use domain::ids::{OrderId, Sku, UserId};
 use domain::order::OrderEvent;
 use domain::order_summary::OrderSummary;
@@ -50,17 +53,22 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
     /// # Errors
     /// The problem to answer with.
     pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let caller = request.caller()?;
         match request.route() {
-            "GET /orders/{id}" => self.order(request).await,
-            "GET /orders/{id}/events" => self.events(request).await,
-            "GET /orders/{id}/diff" => self.diff(request).await,
-            "GET /users/{id}/orders" => self.orders_of_user(request).await,
-            "GET /inventory/{sku}" => self.inventory(request).await,
+            "GET /orders/{id}" => self.order(request, caller.reads_orders()?).await,
+            "GET /orders/{id}/events" => self.events(request, caller.reads_orders()?).await,
+            "GET /orders/{id}/diff" => self.diff(request, caller.reads_orders()?).await,
+            "GET /users/{id}/orders" => self.orders_of_user(request, caller.reads_orders()?).await,
+            "GET /inventory/{sku}" => self.inventory(request, &caller).await,
             route => Err(Problem::not_found(&format!("no query answers {route}"))),
         }
     }
 
-    async fn order(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    async fn order(
+        &self,
+        request: &HttpRequest,
+        reach: Reach<'_>,
+    ) -> Result<HttpResponse, Problem> {
         let id = request.path("id", OrderId::parse)?;
         let moment = moment(request)?;
         let row = match moment {
@@ -73,12 +81,13 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
                     _ => 0,
                 };
                 match row {
+                    Some(row) if !reach.covers(&row.user_id) => None,
                     Some(row) if row.version >= least => Some(row),
                     // The row is not there yet; the store is.
-                    _ => self.fold(&id, moment).await?,
+                    _ => self.fold(reach, &id, moment).await?,
                 }
             }
-            Moment::At(_) => self.fold(&id, moment).await?,
+            Moment::At(_) => self.fold(reach, &id, moment).await?,
         };
         let row = row.ok_or_else(|| absent(&id, moment))?;
         let etag = format!("\"{}\"", row.version);
@@ -91,8 +100,13 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
     }
 
     /// The order as its stream tells it, up to a moment.
-    async fn fold(&self, id: &OrderId, moment: Moment) -> Result<Option<OrderSummary>, Problem> {
-        let history = self.history(id, 1).await?;
+    async fn fold(
+        &self,
+        reach: Reach<'_>,
+        id: &OrderId,
+        moment: Moment,
+    ) -> Result<Option<OrderSummary>, Problem> {
+        let history = self.history(reach, id).await?;
         let latest = history.last().and_then(|event| event.version).unwrap_or(0);
         let asked = match moment {
             Moment::AtLeast(version) => Some(("minVersion", version)),
@@ -124,20 +138,25 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         )))
     }
 
-    async fn events(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    async fn events(
+        &self,
+        request: &HttpRequest,
+        reach: Reach<'_>,
+    ) -> Result<HttpResponse, Problem> {
         let id = request.path("id", OrderId::parse)?;
         let from = request.query("from", positive)?.unwrap_or(1);
-        let events = self.history(&id, from).await?;
-        if events.is_empty() && from == 1 {
+        let mut events = self.history(reach, &id).await?;
+        if events.is_empty() {
             return Err(absent(&id, Moment::Latest));
         }
+        events.retain(|event| event.version.unwrap_or_default() >= from);
         Ok(HttpResponse::json(
             200,
             json!({"orderId": id, "events": events}),
         ))
     }
 
-    async fn diff(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    async fn diff(&self, request: &HttpRequest, reach: Reach<'_>) -> Result<HttpResponse, Problem> {
         let id = request.path("id", OrderId::parse)?;
         let from = request
             .query("from", diff::moment)?
@@ -145,7 +164,7 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         let to = request
             .query("to", diff::moment)?
             .unwrap_or(time_travel::Moment::Version(u64::MAX));
-        let history = self.history(&id, 1).await?;
+        let history = self.history(reach, &id).await?;
         if history.is_empty() {
             return Err(absent(&id, Moment::Latest));
         }
@@ -161,8 +180,15 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         ))
     }
 
-    async fn orders_of_user(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    async fn orders_of_user(
+        &self,
+        request: &HttpRequest,
+        reach: Reach<'_>,
+    ) -> Result<HttpResponse, Problem> {
         let user = request.path("id", UserId::parse)?;
+        if !reach.covers(&user) {
+            return Err(not_theirs(&user));
+        }
         let limit = request.query("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
         let after = request.query("cursor", cursor)?;
         let written = request.query("minVersion", own_write::parse)?;
@@ -172,9 +198,8 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         if let Some(written) = written.filter(|written| !written.is_in(&page)) {
             let moment = Moment::AtLeast(written.version);
             let row = self
-                .fold(&written.order_id, moment)
+                .fold(Reach::Own(user.as_str()), &written.order_id, moment)
                 .await?
-                .filter(|row| row.user_id == user)
                 .ok_or_else(|| {
                     let what = format!("user {user} has no order {}", written.order_id);
                     Problem::not_found(&what).of("minVersion")
@@ -190,7 +215,12 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         Ok(HttpResponse::json(200, body))
     }
 
-    async fn inventory(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    async fn inventory(
+        &self,
+        request: &HttpRequest,
+        caller: &Caller,
+    ) -> Result<HttpResponse, Problem> {
+        caller.reads_inventory()?;
         let sku = request.path("sku", Sku::parse)?;
         let level = retrying(|| self.read_models.stock(&sku))
             .await
@@ -205,16 +235,29 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
         Ok(HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.head.version)))
     }
 
-    async fn history(&self, id: &OrderId, from: u64) -> Result<Vec<Envelope>, Problem> {
+    /// All events of an order within reach; none of any other.
+    async fn history(&self, reach: Reach<'_>, id: &OrderId) -> Result<Vec<Envelope>, Problem> {
+        let orders = VisibleOrders {
+            store: &self.store,
+            reach,
+        };
         let stream = id.stream();
-        retrying(|| self.store.read(&stream, from))
-            .await
-            .map_err(failed)
+        retrying(|| orders.read(&stream, 1)).await.map_err(failed)
     }
 }
 
 fn failed(error: impl std::error::Error + Retryable) -> Problem {
     Failure::from_error(&error).into()
+}
+
+fn not_theirs(user: &UserId) -> Problem {
+    Problem::new(
+        403,
+        "not-your-orders",
+        "Orders are shown to their owner",
+        format!("id must be the token's sub, is {user}; orders:operate shows everybody's"),
+    )
+    .of("id")
 }
 
 fn absent(id: &OrderId, moment: Moment) -> Problem {

@@ -2,6 +2,7 @@
 
 use crate::stock_levels::StockLevels;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
+use domain::access::Caller;
 use domain::ids::{IdempotencyKey, Sku};
 use domain::inventory::{
     MAX_RESTOCK, Price, RestockCommand, Shortage, StockLevel, StockMove, restock,
@@ -56,6 +57,8 @@ where
     /// # Errors
     /// The problem to answer with.
     pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+        let caller = request.caller()?;
+        caller.writes_inventory()?;
         let sku = request.path("sku", Sku::parse)?;
         let (command, price) = accept(request.body()?)?;
         let key = request
@@ -67,7 +70,7 @@ where
             .transpose()?;
         let mut waits = backon::BackoffBuilder::build(FullJitter::CALL);
         loop {
-            let attempt = self.attempt(request, &sku, command, price, key.as_ref());
+            let attempt = self.attempt(request, &caller, &sku, command, price, key.as_ref());
             if let Some(level) = attempt.await? {
                 tracing::info!(request_id = request.id(), sku = %sku,
                     available = level.available, version = level.head.version, "sku restocked");
@@ -85,6 +88,7 @@ where
     async fn attempt(
         &self,
         request: &HttpRequest,
+        caller: &Caller,
         sku: &Sku,
         command: RestockCommand,
         price: Option<Price>,
@@ -123,7 +127,7 @@ where
             purpose: PURPOSE,
             correlation_id: Some(stream.clone()),
             traceparent: request.traceparent(),
-            actor: request.subject(),
+            actor: Some(caller.subject().to_owned()),
             now: self.clock.now(),
         };
         let envelopes = cause

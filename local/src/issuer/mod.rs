@@ -71,7 +71,11 @@ impl Issuer {
 
     fn token(&self, form: &[u8], now: Timestamp) -> Result<Value, Refusal> {
         let form: BTreeMap<_, _> = form_urlencoded::parse(form).collect();
-        let field = |name: &str| form.get(name).map(AsRef::as_ref).filter(|text| *text != "");
+        let field = |name: &str| {
+            form.get(name)
+                .map(AsRef::as_ref)
+                .filter(|text| !text.is_empty())
+        };
         if field("grant_type") != Some("client_credentials") {
             let why = "grant_type must be client_credentials".to_owned();
             return Err(("unsupported_grant_type", why));

@@ -1,7 +1,8 @@
-//! Requests of the HTTP API, answers, and problems (RFC 9457).
+//! Requests of the HTTP API, who sends them, answers, and problems (RFC 9457).
 
 use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use base64::Engine;
+use domain::access::{Caller, Denied};
 use event_sourcing::failure::Failure;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -110,6 +111,18 @@ impl From<Failure> for Problem {
     }
 }
 
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(
+            403,
+            "insufficient-scope",
+            "The token does not allow this",
+            denied.to_string(),
+        )
+        .of("Authorization")
+    }
+}
+
 impl HttpRequest {
     /// Takes a request out of a Lambda payload (HTTP API, payload format 2.0).
     ///
@@ -156,17 +169,24 @@ impl HttpRequest {
             .map(str::to_owned)
     }
 
-    /// The authenticated subject (the token's `sub`), where an authorizer found one.
-    #[must_use]
-    pub fn subject(&self) -> Option<String> {
-        let jwt = self
-            .event
-            .request_context
-            .authorizer
-            .as_ref()?
-            .jwt
-            .as_ref()?;
-        jwt.claims.get("sub").filter(|sub| !sub.is_empty()).cloned()
+    /// Who sent it: the subject and the scopes of the token that an authorizer verified.
+    ///
+    /// The scopes are those of the token's own claims, `scope` or `scp`. (`jwt.scopes` of the
+    /// payload is what the route asked for and the token had, or null.)
+    ///
+    /// # Errors
+    /// A 401, when no authorizer let it pass: then the route lacks one, and nobody may use it.
+    pub fn caller(&self) -> Result<Caller, Problem> {
+        let authorizer = self.event.request_context.authorizer.as_ref();
+        let jwt = authorizer.and_then(|authorizer| authorizer.jwt.as_ref());
+        let claims = &jwt
+            .ok_or_else(|| unauthenticated("no authorizer verified a token of this request"))?
+            .claims;
+        let claim = |name: &str| claims.get(name).map_or("", String::as_str);
+        let scopes = ["scope", "scp"]
+            .into_iter()
+            .flat_map(|name| claimed_words(claim(name)));
+        Caller::new(claim("sub"), scopes).map_err(unauthenticated)
     }
 
     /// A parameter of the path, parsed by `parse`.
@@ -257,6 +277,25 @@ impl HttpRequest {
     }
 }
 
+/// The words of a claim. API Gateway hands on `"a b"` as it is, and a list as `"[a b]"`.
+fn claimed_words(claim: &str) -> impl Iterator<Item = &str> {
+    let list = claim
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    list.unwrap_or(claim).split_ascii_whitespace()
+}
+
+fn unauthenticated(reason: impl std::fmt::Display) -> Problem {
+    let detail = format!("{reason}; send a valid access token: Authorization: Bearer <token>");
+    Problem::new(
+        401,
+        "unauthenticated",
+        "The request has no authenticated caller",
+        detail,
+    )
+    .of("Authorization")
+}
+
 /// The field and the reason in a deserialization error: a missing field's own name stands in the
 /// message, not in the path.
 fn name_field(path: &str, message: &str) -> (String, String) {
@@ -334,10 +373,10 @@ impl From<Problem> for HttpResponse {
         }
         let response =
             Self::json(problem.status, body).header("content-type", "application/problem+json");
-        if problem.status == 503 {
-            response.header("retry-after", "1")
-        } else {
-            response
+        match problem.status {
+            401 => response.header("www-authenticate", "Bearer"),
+            503 => response.header("retry-after", "1"),
+            _ => response,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
 //! [`eventbridge_publisher`], [`publications`] (the markers that it leaves),
 //! [`dynamodb_stored_events`] (the events of a period), [`stream_record`], [`table_items`],
-//! [`http_api`] (requests, answers and problems), [`telemetry`], [`metrics`], [`lambda`] (the glue
+//! [`http_api`] (requests, callers, answers and problems), [`visible_orders`] (the store as a caller
+//! may see it), [`telemetry`], [`metrics`], [`lambda`] (the glue
 //! to the runtime); with their features `cloudwatch_markers`, `function_calls`, `ses_mailer` and
 //! `parameter_store`.
 
@@ -45,5 +46,6 @@ pub mod stream_history;
 pub mod stream_record;
 pub mod table_items;
 pub mod telemetry;
+pub mod visible_orders;
 #[cfg(feature = "ssm")]
 pub mod written_tables;

@@ -244,6 +244,9 @@ impl Request<'_> {
                 "requestId": id,
                 "routeKey": self.route,
                 "stage": "$default",
+                // The shop's own server, for its customers and its warehouse.
+                "authorizer": {"jwt": {"claims": {"sub": "shop",
+                    "scope": "orders:operate inventory:write"}, "scopes": null}},
                 "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1",
                     "sourceIp": "127.0.0.1", "userAgent": "shop"},
             },

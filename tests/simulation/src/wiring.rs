@@ -93,7 +93,14 @@ impl Wiring {
     /// # Errors
     /// [`WiringError`], when it cannot be read, or lacks something.
     pub fn of_template() -> Result<Arc<Self>, WiringError> {
-        let stack = Stack::from_yaml(TEMPLATE, &Context::default())?;
+        // Nobody asks for tokens here: requests come as an authorizer lets them pass.
+        let context = Context {
+            local: ["JwtIssuer", "JwtAudience"]
+                .map(|name| (format!("parameter:{name}"), "https://issuer".to_owned()))
+                .into(),
+            ..Context::default()
+        };
+        let stack = Stack::from_yaml(TEMPLATE, &context)?;
         let functions: Vec<_> = stack
             .functions
             .iter()

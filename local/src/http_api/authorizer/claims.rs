@@ -13,14 +13,14 @@ pub(super) fn check(
         return Err("the token does not have a valid issuer".to_owned());
     }
     // `client_id` counts only where there is no `aud`.
-    let named = claims.get("aud").or_else(|| claims.get("client_id"));
+    let audience = claims.get("aud").or_else(|| claims.get("client_id"));
     let is_ours = |name: &Value| {
         let name = name.as_str();
         name.is_some_and(|name| authorizer.audience.iter().any(|one| one == name))
     };
-    let for_us = match named {
+    let for_us = match audience {
         Some(Value::Array(names)) => names.iter().any(is_ours),
-        Some(name) => is_ours(name),
+        Some(one) => is_ours(one),
         None => false,
     };
     if !for_us {

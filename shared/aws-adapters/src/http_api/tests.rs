@@ -24,18 +24,53 @@ fn refused(body: &str) -> Problem {
         .unwrap_err()
 }
 
+fn sent_by(authorizer: Value) -> Result<Caller, Problem> {
+    let payload = json!({"version": "2.0", "routeKey": "POST /x", "rawPath": "/x",
+        "headers": {"authorization": "Bearer not-looked-at"}, "isBase64Encoded": false,
+        "requestContext": {"http": {"method": "POST"}, "authorizer": authorizer}});
+    HttpRequest::from_payload(payload).unwrap().caller()
+}
+
 #[test]
-fn the_subject_is_that_of_the_verified_token() {
-    let request = |authorizer: Value| {
-        let payload = json!({"version": "2.0", "routeKey": "POST /x", "rawPath": "/x",
-            "headers": {"authorization": "Bearer not-looked-at"}, "isBase64Encoded": false,
-            "requestContext": {"http": {"method": "POST"}, "authorizer": authorizer}});
-        HttpRequest::from_payload(payload).unwrap()
-    };
-    let token = json!({"jwt": {"claims": {"sub": "abc123"}, "scopes": null}});
-    assert_eq!(request(token).subject().as_deref(), Some("abc123"));
-    assert_eq!(request(json!({"jwt": {"claims": {}}})).subject(), None);
-    assert_eq!(request(Value::Null).subject(), None);
+fn the_caller_is_that_of_the_verified_token() {
+    for claims in [
+        json!({"sub": "abc123", "scope": "openid orders:read orders:write"}),
+        json!({"sub": "abc123", "scp": "orders:read orders:write"}),
+        json!({"sub": "abc123", "scp": "[orders:read orders:write]"}),
+        json!({"sub": "abc123", "scope": "orders:read", "scp": "[orders:write]"}),
+    ] {
+        let caller = sent_by(json!({"jwt": {"claims": claims, "scopes": null}})).unwrap();
+        let expected = Caller::new("abc123", ["orders:read", "orders:write"]);
+        assert_eq!(Ok(caller), expected, "{claims}");
+    }
+}
+
+#[test]
+fn what_the_route_asked_for_is_no_scope_of_the_caller() {
+    let claims = json!({"sub": "abc123", "scope": "orders:read"});
+    let scopes = json!(["orders:read", "orders:operate"]);
+    let caller = sent_by(json!({"jwt": {"claims": claims, "scopes": scopes}})).unwrap();
+    assert_eq!(Ok(caller), Caller::new("abc123", ["orders:read"]));
+}
+
+#[test]
+fn a_request_that_no_authorizer_let_pass_has_no_caller() {
+    for authorizer in [
+        Value::Null,
+        json!({}),
+        json!({"jwt": {"claims": {}}}),
+        json!({"jwt": {"claims": {"sub": "", "scope": "orders:operate"}}}),
+        json!({"iam": {"userId": "abc123"}}),
+    ] {
+        let problem = sent_by(authorizer.clone()).unwrap_err();
+        assert_eq!(
+            (problem.status, problem.kind),
+            (401, "unauthenticated"),
+            "{authorizer}"
+        );
+        let answer = HttpResponse::from(problem).into_payload();
+        assert_eq!(answer["headers"]["www-authenticate"], "Bearer");
+    }
 }
 
 #[test]
