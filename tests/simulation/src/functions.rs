@@ -153,9 +153,9 @@ async fn redrive(world: &Arc<World>, payload: Value) -> Result<Value, Failure> {
         metrics: Metrics::silent(),
         clock: WorldClock::World(Arc::clone(world)),
     };
-    let handled = handler.handle(payload).await;
+    let answer = handler.handle(payload).await;
     calls.end();
-    handled
+    answer
 }
 
 async fn sweep(world: &Arc<World>, payload: Value) -> Result<Value, Failure> {

@@ -139,12 +139,9 @@ impl Platform for RedriverPlatform {
             reason: reason.to_owned(),
         };
         let trigger = &letter.payload["detail"];
-        let outcome = match tokio::time::timeout(PATIENCE, told).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => {
-                world.excuse_mail(trigger);
-                return Err(no_answer("timed out"));
-            }
+        let Ok(Ok(outcome)) = tokio::time::timeout(PATIENCE, told).await else {
+            world.excuse_mail(trigger);
+            return Err(no_answer("timed out"));
         };
         if world.hits(Fault::LostAcknowledgement) {
             world.excuse_mail(trigger);
