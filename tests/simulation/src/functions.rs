@@ -256,7 +256,10 @@ async fn consume(
             handler.handle(&trigger).await
         }
         "notify-user" => {
-            let notifier = Mailer(Arc::clone(world));
+            let notifier = Mailer {
+                world: Arc::clone(world),
+                call: invocation.request_id.clone(),
+            };
             if world.has(Mutant::SentWithoutClaim) {
                 notifier.send_about(&trigger).await;
             }

@@ -35,7 +35,10 @@ pub async fn meddle(world: Arc<World>, end: Duration) {
     while world.elapsed() < end {
         world.pause(LOOKS).await;
         if world.hits(Fault::EarlyRedrive) {
-            by_hand(&world, "redrive-dlq", json!({"now": true}));
+            // Impatient, and not alone.
+            for _ in 0..world.draw(|rng| rng.u32(1..=3)) {
+                by_hand(&world, "redrive-dlq", json!({"now": true}));
+            }
         }
         if world.hits(Fault::OperatorActs) {
             match world.draw(|rng| rng.u32(..4)) {

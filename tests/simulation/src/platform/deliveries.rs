@@ -69,7 +69,9 @@ impl World {
             let outcome = self.invoke(consumer, payload, &request).await;
             match &outcome {
                 Outcome::Answered(_) if !self.hits(Fault::LostAcknowledgement) => return,
-                Outcome::Answered(_) | Outcome::Crashed => self.excuse_mail(&event["detail"]),
+                Outcome::Answered(_) | Outcome::Crashed => {
+                    self.excuse_mail(&event["detail"], &request);
+                }
                 Outcome::Failed(_) => {}
             }
             if self.has(Mutant::AcknowledgedBeforeAppend) {

@@ -35,6 +35,8 @@ pub struct Calls {
 
 struct Untold {
     trigger: Value,
+    /// The id that the consumer was called with.
+    call: String,
     in_trouble: bool,
 }
 
@@ -54,9 +56,10 @@ impl Calls {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    fn made(&self, letter: &DeadLetter) {
+    fn made(&self, letter: &DeadLetter, call: &str) {
         let untold = Untold {
             trigger: letter.payload["detail"].clone(),
+            call: call.to_owned(),
             in_trouble: false,
         };
         lock(&self.untold).insert(letter.letter_id.clone(), untold);
@@ -78,7 +81,8 @@ impl Drop for Calls {
         let died = !self.ended.load(Ordering::Relaxed);
         for untold in lock(&self.untold).values() {
             if died || untold.in_trouble {
-                self.world.excuse_mail(&untold.trigger);
+                self.world
+                    .excuse_mail_to_come(&untold.trigger, &untold.call);
             }
         }
     }
@@ -128,7 +132,8 @@ impl Platform for RedriverPlatform {
         let invocation = world.redrive_of(letter);
         let (tell, told) = oneshot::channel();
         let (calling, program) = (Arc::clone(world), function());
-        self.calls.made(letter);
+        let call = invocation.request_id.clone();
+        self.calls.made(letter, &call);
         spawn(async move {
             let outcome = calling.invoke_as(&program, invocation).await;
             // Nobody may wait for it any more.
@@ -140,21 +145,21 @@ impl Platform for RedriverPlatform {
         };
         let trigger = &letter.payload["detail"];
         let Ok(Ok(outcome)) = tokio::time::timeout(PATIENCE, told).await else {
-            world.excuse_mail(trigger);
+            world.excuse_mail_to_come(trigger, &call);
             return Err(no_answer("timed out"));
         };
         if world.hits(Fault::LostAcknowledgement) {
-            world.excuse_mail(trigger);
+            world.excuse_mail(trigger, &call);
             return Err(no_answer("the connection was closed"));
         }
         world.step().await;
-        Ok(world.called(outcome, trigger))
+        Ok(world.called(outcome, trigger, &call))
     }
 }
 
 impl World {
     /// What a call came to, as the platform tells it.
-    fn called(&self, outcome: Outcome, trigger: &Value) -> Called {
+    fn called(&self, outcome: Outcome, trigger: &Value, call: &str) -> Called {
         match outcome {
             Outcome::Answered(answer) => Called::Answer(answer),
             Outcome::Failed(_) | Outcome::Crashed if self.has(Mutant::RedriveDropsFailed) => {
@@ -165,7 +170,7 @@ impl World {
                 message: failure.to_string(),
             },
             Outcome::Crashed => {
-                self.excuse_mail(trigger);
+                self.excuse_mail(trigger, call);
                 Called::Failed {
                     error_type: "Runtime.ExitError".to_owned(),
                     message: "its process ended".to_owned(),
