@@ -149,31 +149,36 @@ impl World {
         Duration::try_from(wait.max(SignedDuration::ZERO)).unwrap_or_default()
     }
 
-    /// Sleeps until redriving or sweeping has something to do; false when nothing is left for them.
+    /// Sleeps until redriving or sweeping has something to do, or until a day is over before; false
+    /// when nothing is left for them.
     pub(crate) async fn sleep_until_due(&self) -> bool {
         let redrive = self.due_in("redrive-dlq").await;
         let sweep = self.due_in("sweep-orders").await;
         let Some(wait) = redrive.into_iter().chain(sweep).min() else {
             return false;
         };
-        tokio::time::sleep(wait).await;
-        self.next_minute().await;
+        if wait < self.until_reconciling() {
+            tokio::time::sleep(wait).await;
+            self.next_minute().await;
+        } else {
+            self.sleep_until_reconciling().await;
+        }
         true
     }
 
-    /// Sleeps until it is time for reconciling.
-    pub(crate) async fn sleep_until_reconciling(&self) {
-        let wiring = Arc::clone(&self.wiring);
-        let schedule = wiring
-            .schedules
-            .iter()
-            .find(|one| one.program == RECONCILER);
+    /// How long it is until the clock calls for reconciling the next time.
+    pub(crate) fn until_reconciling(&self) -> Duration {
+        let mut schedules = self.wiring.schedules.iter();
+        let schedule = schedules.find(|one| one.program == RECONCILER);
         let every = schedule.map_or(MINUTE, |one| one.every).as_secs().max(1);
-        self.next_minute().await;
         let gone = (self.elapsed().as_secs() + self.phase(every)) % every;
-        if gone >= MINUTE.as_secs() {
-            tokio::time::sleep(Duration::from_secs(every - gone)).await;
-        }
+        let at = self.elapsed().as_secs() + every - gone;
+        Duration::from_secs(at).saturating_sub(self.elapsed())
+    }
+
+    /// Sleeps until then.
+    pub(crate) async fn sleep_until_reconciling(&self) {
+        tokio::time::sleep(self.until_reconciling()).await;
     }
 
     /// What reconciling came to.
