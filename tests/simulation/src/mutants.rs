@@ -75,8 +75,6 @@ mutants! {
     RoundsNeverEnd = "rounds-never-end",
     /// A redrive comes under an id of its own, and not as the call that was given up.
     RedrivenUnderNewId = "redriven-under-new-id",
-    /// A redrive comes as one of the calls that were given up, and not as all of them.
-    RedrivenAsFirstCallOnly = "redriven-as-first-call-only",
     /// A consumer acknowledges what it gave up, although its dead-letter queue did not take it.
     RefusalIgnored = "refusal-ignored",
     /// Nobody sweeps.

@@ -185,9 +185,6 @@ impl World {
         if self.has(Mutant::RedrivenUnderNewId) {
             ids = vec![self.platform.next_request()];
         }
-        if self.has(Mutant::RedrivenAsFirstCallOnly) {
-            ids.truncate(1);
-        }
         Invocation {
             payload: letter.payload.clone(),
             request_id: ids.first().cloned().unwrap_or_default(),
