@@ -2,17 +2,16 @@
 //! calls for is done. It keeps nothing in mind between calls: what one sweep does not get to, the
 //! next one finds.
 
+mod acts;
+
 use crate::call::{Answer, Request};
 use crate::open_orders::OpenOrders;
 use aws_adapters::dynamodb_order_summaries::{OpenOrder, PARTS};
 use aws_adapters::metrics::Metrics;
-use aws_adapters::publications::leave_marker;
-use domain::order::{CancelReason, Order, OrderCommand, OrderEvent, Patience, Sweep};
-use event_sourcing::chain::Head;
+use domain::order::{OrderEvent, Patience, Sweep};
 use event_sourcing::clock::Clock;
-use event_sourcing::decider::Decider as _;
 use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::{Cause, ExecuteError, Start, decode, execute, retrying};
+use event_sourcing::execute::{decode, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::publisher::EventPublisher;
 use event_sourcing::store::EventStore;
@@ -50,6 +49,12 @@ struct Found {
     order: OpenOrder,
     history: Vec<Envelope>,
     events: Vec<(OrderEvent, Timestamp)>,
+}
+
+/// An order that an event of its history should have moved.
+struct ToHeal {
+    found: Found,
+    trigger: Envelope,
 }
 
 impl<S: EventStore, P: EventPublisher, O: OpenOrders, C: Clock> Handler<S, P, O, C> {
@@ -112,43 +117,50 @@ impl<S: EventStore, P: EventPublisher, O: OpenOrders, C: Clock> Handler<S, P, O,
         }
     }
 
+    /// Deals with orders that are open for too long; what is to be published again is published
+    /// together.
     async fn sweep_page(&self, page: Vec<OpenOrder>, answer: &mut Answer) {
         let now = self.clock.now();
-        let (mut to_heal, mut triggers) = (Vec::new(), Vec::new());
+        let mut to_heal = Vec::new();
         for order in page {
             answer.looked += 1;
-            let found = match self.find(&order).await {
-                Ok(found) => found,
-                Err(failure) => {
-                    self.not_read(&order, &failure, now, answer).await;
-                    continue;
-                }
-            };
-            match self.patience.sweep(&found.events, now) {
-                // The row is behind the stream: its projection is late, or a dead letter.
-                Sweep::Settled => {
-                    answer.moving += 1;
-                    self.put_off(&order, now, order.healed, answer.dry_run)
-                        .await;
-                }
-                Sweep::Moving => answer.moving += 1,
-                Sweep::Expire => {
-                    answer.saw(&found, now);
-                    self.expire(&found, now, answer).await;
-                }
-                Sweep::PublishAgain(index) => {
-                    answer.saw(&found, now);
-                    triggers.push(found.history[index].clone());
-                    to_heal.push(found);
-                }
-                Sweep::Helpless => {
-                    answer.saw(&found, now);
-                    answer.is_stuck(&order, "no event would move it");
-                    self.heal_later(&found, now, answer.dry_run).await;
-                }
+            match self.find(&order).await {
+                Ok(found) => to_heal.extend(self.sweep(found, now, answer).await),
+                Err(failure) => self.not_read(&order, &failure, now, answer).await,
             }
         }
-        self.publish_again(to_heal, &triggers, now, answer).await;
+        self.publish_again(to_heal, now, answer).await;
+    }
+
+    /// Does what an order's history calls for; gives it back when an event of it is to be
+    /// published again.
+    async fn sweep(&self, found: Found, now: Timestamp, answer: &mut Answer) -> Option<ToHeal> {
+        let verdict = self.patience.sweep(&found.events, now);
+        if matches!(
+            verdict,
+            Sweep::Expire | Sweep::PublishAgain(_) | Sweep::Helpless
+        ) {
+            answer.saw(&found, now);
+        }
+        match verdict {
+            // The row is behind the stream: its projection is late, or a dead letter.
+            Sweep::Settled => {
+                answer.moving += 1;
+                let order = &found.order;
+                self.put_off(order, now, order.healed, answer.dry_run).await;
+            }
+            Sweep::Moving => answer.moving += 1,
+            Sweep::Expire => self.expire(&found, now, answer).await,
+            Sweep::PublishAgain(index) => {
+                let trigger = found.history.get(index)?.clone();
+                return Some(ToHeal { found, trigger });
+            }
+            Sweep::Helpless => {
+                answer.is_stuck(&found.order, "no event would move it");
+                self.heal_later(&found, now, answer.dry_run).await;
+            }
+        }
+        None
     }
 
     async fn find(&self, order: &OpenOrder) -> Result<Found, Failure> {
@@ -166,138 +178,6 @@ impl<S: EventStore, P: EventPublisher, O: OpenOrders, C: Clock> Handler<S, P, O,
             history,
             events,
         })
-    }
-
-    /// Publishes the events that should have moved these orders, as they were recorded: to their
-    /// consumers they are duplicates.
-    async fn publish_again(
-        &self,
-        orders: Vec<Found>,
-        triggers: &[Envelope],
-        now: Timestamp,
-        answer: &mut Answer,
-    ) {
-        let results = if answer.dry_run {
-            vec![Ok(()); triggers.len()]
-        } else {
-            self.publisher.publish(triggers).await
-        };
-        for ((found, trigger), result) in orders.iter().zip(triggers).zip(results) {
-            let order_id = found.order.order_id.as_str();
-            match result {
-                Ok(()) => {
-                    answer.healed += 1;
-                    answer.name(order_id, format!("{} published again", trigger.event_type));
-                    if found.order.healed >= IN_VAIN {
-                        answer.is_stuck(&found.order, "it was healed in vain");
-                    }
-                    if !answer.dry_run {
-                        leave_marker(trigger);
-                        tracing::warn!(
-                            order_id,
-                            event_id = trigger.event_id,
-                            event_type = trigger.event_type,
-                            healed = found.order.healed + 1,
-                            "healed"
-                        );
-                    }
-                    self.heal_later(found, now, answer.dry_run).await;
-                }
-                Err(error) => {
-                    answer.failed += 1;
-                    tracing::error!(order_id, reason = %error, "not published again");
-                }
-            }
-        }
-    }
-
-    async fn expire(&self, found: &Found, now: Timestamp, answer: &mut Answer) {
-        let order_id = found.order.order_id.as_str();
-        let expired = if answer.dry_run {
-            Ok(true)
-        } else {
-            self.append_expiry(found, now).await
-        };
-        match expired {
-            Ok(true) => {
-                answer.expired += 1;
-                answer.name(order_id, "expired".to_owned());
-            }
-            // It was paid, or it ended, in the meantime.
-            Ok(false) => answer.moving += 1,
-            Err(failure) => {
-                answer.failed += 1;
-                tracing::error!(order_id, reason = %failure, "not expired");
-            }
-        }
-    }
-
-    /// Whether the order expired now.
-    async fn append_expiry(&self, found: &Found, now: Timestamp) -> Result<bool, Failure> {
-        let Some(placed) = found.history.first() else {
-            return Ok(false);
-        };
-        let command = OrderCommand::Cancel {
-            reason: CancelReason::Expired,
-            at: now,
-            grace: SignedDuration::ZERO,
-        };
-        let start = Start::From {
-            state: Order::fold(found.events.iter().map(|(event, at)| (event, *at))),
-            head: Head::after(found.history.last()),
-        };
-        let cause = Cause {
-            actor: None,
-            ..Cause::event(placed, PURPOSE, now)
-        };
-        let stream = found.order.order_id.stream();
-        match execute::<Order>(&self.store, &stream, start, &command, &cause).await {
-            Ok(done) => {
-                let expired = !done.events.is_empty();
-                tracing::info!(order_id = %found.order.order_id, expired, version = done.version,
-                    correlation_id = cause.correlation_id, "not paid in time");
-                Ok(expired)
-            }
-            Err(ExecuteError::Rejected(_)) => Ok(false),
-            Err(error) => Err(Failure::from_error(&error)),
-        }
-    }
-
-    async fn not_read(
-        &self,
-        order: &OpenOrder,
-        failure: &Failure,
-        now: Timestamp,
-        answer: &mut Answer,
-    ) {
-        if matches!(failure, Failure::Permanent(_)) {
-            answer.is_stuck(order, &failure.to_string());
-            self.put_off(order, now, order.healed, answer.dry_run).await;
-        } else {
-            answer.failed += 1;
-            tracing::error!(order_id = %order.order_id, reason = %failure, "not read");
-        }
-    }
-
-    /// Counts a healing; the next one waits twice as long.
-    async fn heal_later(&self, found: &Found, now: Timestamp, dry_run: bool) {
-        let order = &found.order;
-        let next = self.patience.look_again(&found.events, order.healed, now);
-        let since = next
-            .saturating_sub(self.patience.stuck_after)
-            .unwrap_or(Timestamp::MIN);
-        self.put_off(order, since, order.healed.saturating_add(1), dry_run)
-            .await;
-    }
-
-    /// A failure does no harm: the next sweep looks at the order once more.
-    async fn put_off(&self, order: &OpenOrder, until: Timestamp, healed: u32, dry_run: bool) {
-        if dry_run {
-            return;
-        }
-        if let Err(error) = self.open_orders.put_off(order, until, healed).await {
-            tracing::warn!(order_id = %order.order_id, reason = %error, "not put off");
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::open_orders::InMemoryOpenOrders;
 use domain::ids::OrderId;
+use event_sourcing::chain::Head;
 use event_sourcing::in_memory::{InMemoryEventStore, InMemoryPublisher};
 use event_sourcing::publisher::PublishError;
 use serde_json::json;
