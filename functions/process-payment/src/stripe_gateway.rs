@@ -7,6 +7,7 @@
 use crate::gateway::{Charge, GatewayError, PaymentGateway, Refund};
 use domain::money::{Amount, Currency};
 use domain::payment::{ChargeOutcome, PaymentId};
+use event_sourcing::retry::budget;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 /// Longest wait for a connection; before there is one, nothing was asked.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for one answer. Stripe answers card charges within seconds; what takes longer is
+/// Longest wait for one answer, where the invocation has the time. Stripe answers card charges within seconds; what takes longer is
 /// unknown, and asked again under the same key.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// Largest answer that is read.
@@ -139,9 +140,10 @@ impl StripeGateway {
             // A body that is no JSON (a proxy's page) tells as much as its status does.
             Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
         };
-        tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+        let patience = budget::left().map_or(ANSWER_TIMEOUT, |left| left.min(ANSWER_TIMEOUT));
+        tokio::time::timeout(patience, exchange)
             .await
-            .map_err(|_| unknown(format!("no answer within {ANSWER_TIMEOUT:?}")))?
+            .map_err(|_| unknown(format!("no answer within {patience:?}")))?
     }
 }
 

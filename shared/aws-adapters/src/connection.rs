@@ -3,7 +3,10 @@
 //! Made for a fast start: credentials come from the environment only, as Lambda gives them; TLS
 //! is rustls on ring (aws-lc seeds its random numbers for 20 ms); the trusted roots are Amazon's
 //! own (<https://www.amazontrust.com/repository/>), because parsing the machine's takes most of a
-//! default start. `AWS_CA_BUNDLE` names another bundle.
+//! default start. `AWS_CA_BUNDLE` names another bundle. No call of any client outlives the
+//! invocation that it is made in.
+
+pub(crate) mod in_time;
 
 use crate::environment::{ConfigError, optional, required};
 use aws_credential_types::Credentials;
@@ -14,6 +17,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use in_time::InTime;
 use std::time::Duration;
 
 const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
@@ -160,27 +164,31 @@ impl Connection {
     /// A client for tables.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.sdk)
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// A client for the streams of tables.
     #[cfg(any(feature = "feed", feature = "dead-letters"))]
     #[must_use]
     pub fn dynamodbstreams(&self) -> aws_sdk_dynamodbstreams::Client {
-        aws_sdk_dynamodbstreams::Client::new(&self.sdk)
+        let config = aws_sdk_dynamodbstreams::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_dynamodbstreams::Client::from_conf(config.build())
     }
 
     /// A client for log groups.
     #[cfg(feature = "logs")]
     #[must_use]
     pub fn cloudwatchlogs(&self) -> aws_sdk_cloudwatchlogs::Client {
-        aws_sdk_cloudwatchlogs::Client::new(&self.sdk)
+        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_cloudwatchlogs::Client::from_conf(config.build())
     }
 
     /// A client for the bus.
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
-        aws_sdk_eventbridge::Client::new(&self.sdk)
+        let config = aws_sdk_eventbridge::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_eventbridge::Client::from_conf(config.build())
     }
 
     /// The dead-letter queue at this URL.
@@ -197,7 +205,8 @@ impl Connection {
     #[cfg(feature = "ses")]
     #[must_use]
     pub fn sesv2(&self) -> aws_sdk_sesv2::Client {
-        aws_sdk_sesv2::Client::new(&self.sdk)
+        let config = aws_sdk_sesv2::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_sesv2::Client::from_conf(config.build())
     }
 
     /// A client for functions. A call is waited for as long as `longest` and not sent again by
@@ -212,7 +221,8 @@ impl Connection {
             .build();
         let config = aws_sdk_lambda::config::Builder::from(&self.sdk)
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::disabled());
+            .retry_config(RetryConfig::disabled())
+            .interceptor(InTime);
         aws_sdk_lambda::Client::from_conf(config.build())
     }
 
@@ -220,6 +230,16 @@ impl Connection {
     #[cfg(feature = "ssm")]
     #[must_use]
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
-        aws_sdk_ssm::Client::new(&self.sdk)
+        let config = aws_sdk_ssm::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_ssm::Client::from_conf(config.build())
     }
 }
+
+#[cfg(all(
+    test,
+    feature = "dead-letters",
+    feature = "logs",
+    feature = "ses",
+    feature = "ssm"
+))]
+mod tests;

@@ -17,7 +17,6 @@ use event_sourcing::dead_letter::{
     DeadLetter, DeadLetters, DeadLettersError, Filter, LetterSummary, Status, Waiting,
 };
 use event_sourcing::ids::derive;
-use event_sourcing::retry::budget::in_time;
 use serde_json::{Map, Value};
 
 /// The index of open letters.
@@ -51,7 +50,7 @@ impl DynamoDbDeadLetters {
             .table_name(&self.table)
             .key("letterId", AttributeValue::S(key.to_owned()))
             .consistent_read(true);
-        let answer = in_time(Box::pin(request.send())).await.map_err(late)?;
+        let answer = Box::pin(request.send()).await;
         answer.map(|answer| answer.item).map_err(unavailable)
     }
 
@@ -94,7 +93,7 @@ impl DynamoDbDeadLetters {
                 .table_name(&self.table)
                 .item("letterId", AttributeValue::S(part_key(&id, number)))
                 .item("text", AttributeValue::S((*part).to_owned()));
-            let sent = in_time(Box::pin(request.send())).await.map_err(late)?;
+            let sent = Box::pin(request.send()).await;
             sent.map_err(unavailable)?;
         }
         Ok((id, parts.len()))
@@ -117,7 +116,7 @@ impl DynamoDbDeadLetters {
             .expression_attribute_names("#open", "open")
             .expression_attribute_values(":status", AttributeValue::S(status.as_str().to_owned()))
             .set_exclusive_start_key(start);
-        let page = in_time(Box::pin(request.send())).await.map_err(late)?;
+        let page = Box::pin(request.send()).await;
         page.map_err(unavailable)
     }
 
@@ -144,7 +143,7 @@ impl DynamoDbDeadLetters {
         if open {
             request = request.expression_attribute_names("#open", "open");
         }
-        let page = in_time(Box::pin(request.send())).await.map_err(late)?;
+        let page = Box::pin(request.send()).await;
         page.map_err(unavailable)
     }
 
@@ -212,7 +211,7 @@ impl DeadLetters for DynamoDbDeadLetters {
                 .expression_attribute_names("#revision", "revision")
                 .expression_attribute_values(":before", AttributeValue::N(before.to_string()))
         };
-        match in_time(Box::pin(request.send())).await.map_err(late)? {
+        match Box::pin(request.send()).await {
             Ok(_) => Ok(letter),
             Err(error) => match error.as_service_error() {
                 // The answer to an earlier attempt was lost.
@@ -338,10 +337,6 @@ fn parts_of(text: &str) -> Vec<&str> {
 
 fn unavailable(error: impl std::error::Error + 'static) -> DeadLettersError {
     DeadLettersError::Unavailable(describe(&error).into())
-}
-
-fn late(late: event_sourcing::retry::budget::OutOfTime) -> DeadLettersError {
-    DeadLettersError::Unavailable(late.into())
 }
 
 fn corrupt(item: &Item, reason: impl ToString) -> DeadLettersError {

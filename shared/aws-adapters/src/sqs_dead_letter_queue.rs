@@ -1,11 +1,11 @@
 //! A consumer's dead-letter queue in SQS: the consumer puts in what it gives up itself,
 //! `redrive-dlq` takes everything out.
 
+use crate::connection::in_time::InTime;
 use crate::dynamodb_event_store::describe;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use event_sourcing::dead_letter::{DeadLetterQueue, GivenUp, NotTaken};
-use event_sourcing::retry::budget::in_time;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -77,7 +77,10 @@ impl SqsDeadLetterQueue {
     }
 
     fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(&self.sdk))
+        self.client.get_or_init(|| {
+            let config = aws_sdk_sqs::config::Builder::from(&self.sdk).interceptor(InTime);
+            Client::from_conf(config.build())
+        })
     }
 
     fn error(&self, reason: impl Into<String>) -> QueueError {
@@ -201,11 +204,9 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
                 .map_err(|error| not_taken(error.to_string()))?;
             request = request.message_attributes(name, value);
         }
-        match in_time(Box::pin(request.send())).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(not_taken(describe(&error))),
-            Err(late) => Err(not_taken(late.to_string())),
-        }
+        let sent = Box::pin(request.send()).await;
+        sent.map(|_| ())
+            .map_err(|error| not_taken(describe(&error)))
     }
 }
 

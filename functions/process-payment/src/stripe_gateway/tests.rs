@@ -1,6 +1,7 @@
 use super::*;
 use domain::ids::OrderId;
 use domain::money::{Amount, Currency};
+use event_sourcing::execute::retrying;
 use serde_json::json;
 use std::collections::HashMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -268,6 +269,43 @@ async fn a_gateway_that_fails_or_hangs_up_leaves_the_outcome_unknown() {
         hanging_up.charge(&a_charge("pm_card_visa")).await,
         Err(GatewayError::Unknown(_))
     ));
+}
+
+/// The whole time of an invocation, with a gateway that takes every request and answers none: each
+/// attempt waits at most for what is left, and the outcome is told as unknown before the end.
+#[tokio::test(start_paused = true)]
+async fn no_request_and_no_retry_outlives_the_invocation() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let held: Vec<_> = listener.incoming().collect();
+        drop(held);
+    });
+    let gateway = StripeGateway::new(url, "k").unwrap();
+    let (charge, refund) = (
+        a_charge("pm_card_visa"),
+        Refund {
+            key: "refund-1".into(),
+            payment_id: PaymentId("pi_1".into()),
+        },
+    );
+    for time in [Duration::from_secs(30), Duration::from_millis(800)] {
+        let charged = budget::within(time, retrying(|| gateway.charge(&charge))).await;
+        assert!(
+            matches!(charged, Ok(Err(GatewayError::Unknown(_)))),
+            "{charged:?}"
+        );
+        let found = budget::within(time, retrying(|| gateway.look_up(&charge))).await;
+        assert!(
+            matches!(found, Ok(Err(GatewayError::Unknown(_)))),
+            "{found:?}"
+        );
+        let refunded = budget::within(time, retrying(|| gateway.refund(&refund))).await;
+        assert!(
+            matches!(refunded, Ok(Err(GatewayError::Unknown(_)))),
+            "{refunded:?}"
+        );
+    }
 }
 
 #[tokio::test]
