@@ -115,6 +115,7 @@ mod tests {
     use event_sourcing::chain::Head;
     use event_sourcing::envelope::Envelope;
     use event_sourcing::in_memory::InMemoryEventStore;
+    use event_sourcing::store::{AppendError, ReadError};
     use jiff::SignedDuration;
     use serde_json::json;
 
@@ -274,6 +275,72 @@ mod tests {
             panic!("one record is given up: {answer:?}");
         };
         assert_eq!(given_up.sequence_number, "9");
+        assert_eq!(handler.tables.blue.rows().len(), 1);
+    }
+
+    /// A store that tells nothing.
+    struct Mute(fn() -> ReadError);
+
+    impl EventStore for Mute {
+        async fn append(
+            &self,
+            _: &str,
+            _: &Head,
+            _: Vec<Envelope>,
+        ) -> Result<Vec<Envelope>, AppendError> {
+            Err(AppendError::Unavailable("mute".into()))
+        }
+
+        async fn read(&self, _: &str, _: u64) -> Result<Vec<Envelope>, ReadError> {
+            Err((self.0)())
+        }
+    }
+
+    /// Versions 2 and 3 of an order whose row is not there, so that the store is asked, around an
+    /// order of which the record tells all.
+    async fn a_batch_of_two_orders() -> Vec<Value> {
+        let (_, records) = a_confirmed_order().await;
+        let other = json!({"eventId": "o1", "eventType": "OrderPlaced",
+            "timestamp": "2025-01-01T12:00:00Z",
+            "data": {"orderId": "2", "userId": "u", "totalAmount": 1}});
+        let other = Envelope::from_value(other).unwrap().recorded("order-2", 1);
+        vec![records[1].clone(), record(9, &other), records[2].clone()]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_fails_comes_again_from_its_first_record_on_and_others_go_on() {
+        let handler = Handler {
+            store: Mute(|| ReadError::Unavailable("mute".into())),
+            tables: InMemoryOrderTables::default(),
+        };
+        let batch = json!({"Records": a_batch_of_two_orders().await});
+        let answer = handler.handle(batch).await.unwrap();
+        assert!(answer.given_up().is_empty());
+        assert_eq!(
+            answer.into_payload()["batchItemFailures"],
+            json!([{"itemIdentifier": "2"}])
+        );
+        assert_eq!(handler.tables.blue.rows().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_can_never_be_projected_is_given_up_and_holds_up_no_other() {
+        let handler = Handler {
+            store: Mute(|| ReadError::Corrupt {
+                stream: "order-1".into(),
+                version: 1,
+                reason: "no event".into(),
+            }),
+            tables: InMemoryOrderTables::default(),
+        };
+        let batch = json!({"Records": a_batch_of_two_orders().await});
+        let mut answer = handler.handle(batch).await.unwrap();
+        let given_up = answer.given_up().iter();
+        let given_up: Vec<_> = given_up.map(|one| one.sequence_number.clone()).collect();
+        assert_eq!(given_up, ["2", "3"]);
+        // Once the dead-letter queue has them, nothing has to come again.
+        answer.settle(&[true, true]);
+        assert_eq!(answer.into_payload()["batchItemFailures"], json!([]));
         assert_eq!(handler.tables.blue.rows().len(), 1);
     }
 }
