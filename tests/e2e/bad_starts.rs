@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::system::{command, run};
+use crate::system::{System, changed_template, command, run};
 
 #[track_caller]
 fn refused(arguments: &[&str], with: &[&str]) {
@@ -89,4 +89,29 @@ fn what_is_no_utf_8_in_arguments_and_environment_is_no_panic() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success());
     assert!(said.contains("Usage"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_another_version_is_refused_with_what_to_do_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let system = System::start(&["--data-dir", data]);
+    system.stock("tea", 3, "2").await;
+    assert_eq!(system.interrupt(), Some(0));
+    let (_other, template) = changed_template(|template| {
+        assert!(template.contains("IndexName: by-user\n"));
+        template.replace("IndexName: by-user\n", "IndexName: by-customer\n")
+    });
+    let ports = ["--api-port", "0", "--aws-port", "0"];
+    let of_another = ["--data-dir", data, "--template", &template];
+    let said = [
+        "Orders",
+        "GlobalSecondaryIndexes",
+        data,
+        "Go on with that version",
+    ];
+    refused(&[&of_another[..], &ports].concat(), &said);
+    let system = System::start(&["--data-dir", data]);
+    let level = system.get("/inventory/tea").await;
+    assert_eq!(level.json()["available"], 3);
 }

@@ -32,8 +32,10 @@ pub enum EndpointError {
     },
     /// A table is kept with another definition.
     #[error(
-        "table {table} is kept in {} with another {members}; delete that folder to start anew, \
-         or give the table another name", .directory.display()
+        "table {table} is kept in {} with other {members} than it is to have now: another version \
+         of the template wrote it. Nothing was changed. Go on with that version, or begin anew: \
+         with another data directory, or after moving this one away as a whole",
+        .directory.display()
     )]
     TableChanged {
         /// The table.
