@@ -2,8 +2,10 @@
 //!
 //! Closed, every call goes through. After failures of several *different* orders in a row,
 //! without a success between, it opens: for a cool-down nobody goes through. Then it is half
-//! open: one call goes through as a probe, and the next one only a cool-down later, unless the
-//! probe succeeded. A success closes it; a failed probe doubles the cool-down.
+//! open: one order goes through as a probe, and the next one only a cool-down later, unless the
+//! probe succeeded. A success closes it; a failed probe doubles the cool-down. An order that went
+//! through once goes through again: what became of its charge may be unknown by then, and who is
+//! asked about it must not answer that nobody was asked.
 //!
 //! Different orders, because the outcome of one order can stay unknown for a reason of its own;
 //! asking for it again and again says nothing of the others.
@@ -51,6 +53,10 @@ enum State {
     Open {
         until: Timestamp,
         cool_down: SignedDuration,
+        /// Who went through last.
+        probe: String,
+        /// Whether that one has failed since.
+        failed: bool,
     },
 }
 
@@ -66,22 +72,33 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether a call may go through now. Who goes through tells what came of it:
+    /// Whether a call for `order` may go through now. Who goes through tells what came of it:
     /// [`Self::succeeded`] or [`Self::failed`]; one that never tells (its process was ended)
     /// holds nobody up for longer than a cool-down.
     ///
     /// # Errors
     /// When the next call may go through.
-    pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
-        let State::Open { until, cool_down } = &mut self.state else {
+    pub fn admit(&mut self, order: &str, now: Timestamp) -> Result<(), Timestamp> {
+        let State::Open {
+            until,
+            cool_down,
+            probe,
+            failed,
+        } = &mut self.state
+        else {
             return Ok(());
         };
+        if probe == order {
+            return Ok(());
+        }
         let left = until.duration_since(now);
         // More than there can be is left only when the clock was set back.
         if left.is_positive() && left <= self.policy.longest {
             return Err(*until);
         }
         *until = later(now, *cool_down);
+        order.clone_into(probe);
+        *failed = false;
         Ok(())
     }
 
@@ -102,11 +119,15 @@ impl CircuitBreaker {
                 }
                 self.policy.first
             }
+            // The same order again says nothing new.
+            State::Open { probe, failed, .. } if probe == order && *failed => return false,
             State::Open { cool_down, .. } => (*cool_down * 2).min(self.policy.longest),
         };
         self.state = State::Open {
             until: later(now, cool_down),
             cool_down,
+            probe: order.to_owned(),
+            failed: true,
         };
         true
     }

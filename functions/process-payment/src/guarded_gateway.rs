@@ -2,13 +2,32 @@
 //!
 //! The breaker is one of this process, kept while the process lives. A shared one would be a read
 //! before every charge, and one more thing that can be down; a process learns by itself within
-//! three orders, and each has to find out alone when the gateway is back, with one call.
+//! three orders, and each has to find out alone when the gateway is back, with one order.
+//!
+//! A redrive ([`redriven`]) always goes through, and its failure says nothing of other orders:
+//! among dead letters are those whose outcome stays unknown for a reason of their own, several in
+//! a row, and they must not keep the rest from being paid. Whoever redrives stops by himself when
+//! nobody gets through.
 
 use crate::circuit_breaker::{CircuitBreaker, Policy};
 use crate::gateway::{Charge, GatewayError, PaymentGateway, Refund};
 use domain::payment::ChargeOutcome;
 use event_sourcing::clock::Clock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+tokio::task_local! {
+    /// There, while a dead letter is redriven.
+    static REDRIVEN: ();
+}
+
+/// Does `work` for a dead letter that is redriven.
+pub async fn redriven<T>(work: impl Future<Output = T>) -> T {
+    REDRIVEN.scope((), work).await
+}
+
+fn is_redriven() -> bool {
+    REDRIVEN.try_with(|()| ()).is_ok()
+}
 
 /// A gateway that is not asked while it is known to be down.
 #[derive(Debug)]
@@ -34,11 +53,14 @@ impl<G: PaymentGateway, C: Clock> GuardedGateway<G, C> {
         subject: &str,
         call: impl Future<Output = Result<T, GatewayError>>,
     ) -> Result<T, GatewayError> {
-        let admitted = self.breaker().admit(self.clock.now());
-        admitted.map_err(|until| GatewayError::NotAsked { until })?;
+        if !is_redriven() {
+            let admitted = self.breaker().admit(subject, self.clock.now());
+            admitted.map_err(|until| GatewayError::NotAsked { until })?;
+        }
         let answer = call.await;
         match &answer {
             Ok(_) | Err(GatewayError::Refused(_)) => self.breaker().succeeded(),
+            Err(GatewayError::Unknown(_) | GatewayError::Down(_)) if is_redriven() => {}
             Err(GatewayError::Unknown(reason) | GatewayError::Down(reason)) => {
                 if self.breaker().failed(subject, self.clock.now()) {
                     tracing::warn!(

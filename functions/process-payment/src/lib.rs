@@ -45,11 +45,15 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     };
     let handler = &handler;
     lambda::serve_consumer(dead_letters, |invocation| async move {
+        let is_redrive = invocation.is_redrive();
         let event = lambda::event_of(invocation.payload)?;
-        handler
-            .handle(&event)
-            .await
-            .map(|()| serde_json::Value::Null)
+        let work = handler.handle(&event);
+        let done = if is_redrive {
+            guarded_gateway::redriven(work).await
+        } else {
+            work.await
+        };
+        done.map(|()| serde_json::Value::Null)
     })
     .await
 }

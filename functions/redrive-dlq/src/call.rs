@@ -102,6 +102,9 @@ pub struct Counts {
     pub left: usize,
     /// Letters that are due, in all.
     pub due: usize,
+    /// Those of them that were tried.
+    #[serde(default)]
+    pub called: usize,
     /// Letters whose consumer took them.
     pub redriven: usize,
     /// Letters whose round failed; they wait for the next.

@@ -58,9 +58,10 @@ pub struct DeadLetter {
     pub letter_id: String,
     /// Who gave it up: the name of a function's program, `process-payment`.
     pub consumer: String,
-    /// How the last attempt failed.
+    /// How the last attempt failed that told something of this letter: `Waiting` tells of its
+    /// consumer only, and replaces nothing else.
     pub class: Class,
-    /// Why the last attempt failed.
+    /// Why that attempt failed.
     pub cause: String,
     /// What the consumer is called with; a text when it is no JSON.
     pub payload: Value,
@@ -304,6 +305,18 @@ impl DeadLetter {
             times: 1,
         });
         self.leave_out();
+    }
+
+    /// Notes how an attempt failed. An outcome that is unknown stays so while what would tell it
+    /// is down.
+    fn failed(&mut self, class: Class, cause: &str, at: Timestamp) {
+        self.last_failed_at = at;
+        let tells_nothing = class == Class::Waiting && self.class != Class::Waiting;
+        if self.status.is_open() && tells_nothing {
+            return;
+        }
+        self.class = class;
+        self.cause = cut(cause.to_owned(), MAX_CAUSE_BYTES);
     }
 
     /// Keeps a history that grows without end within its bound: how it began, and the last.

@@ -95,3 +95,41 @@ async fn a_declined_charge_is_an_answer_of_a_gateway_that_is_up() {
     let _ = gateway.charge(&charge("4", "tok_outage")).await;
     assert!(gateway.charge(&charge("5", "tok_visa")).await.is_ok());
 }
+
+#[tokio::test]
+async fn dead_letters_that_fail_for_their_own_reasons_hold_up_neither_each_other_nor_new_orders() {
+    let counting = Counting::default();
+    let clock = SetClock(Mutex::new(Timestamp::UNIX_EPOCH));
+    let gateway = GuardedGateway::new(&counting, &clock);
+    for order in ["1", "2", "3", "4"] {
+        let unknown = redriven(gateway.charge(&charge(order, "tok_timeout"))).await;
+        assert!(matches!(unknown, Err(GatewayError::Unknown(_))));
+    }
+    assert!(gateway.charge(&charge("5", "tok_visa")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_gets_through_tells_that_the_gateway_is_back() {
+    let counting = Counting::default();
+    let clock = SetClock(Mutex::new(Timestamp::UNIX_EPOCH));
+    let gateway = GuardedGateway::new(&counting, &clock);
+    for order in ["1", "2", "3"] {
+        let _ = gateway.charge(&charge(order, "tok_outage")).await;
+    }
+    let not_asked = gateway.charge(&charge("4", "tok_visa")).await;
+    assert!(matches!(not_asked, Err(GatewayError::NotAsked { .. })));
+    let paid = redriven(gateway.charge(&charge("5", "tok_visa"))).await;
+    assert!(paid.is_ok());
+    assert!(gateway.charge(&charge("4", "tok_visa")).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_order_whose_own_charge_opened_the_breaker_is_never_said_not_to_have_been_asked_for() {
+    let counting = Counting::default();
+    let clock = SetClock(Mutex::new(Timestamp::UNIX_EPOCH));
+    let gateway = GuardedGateway::new(&counting, &clock);
+    for order in ["1", "2", "3", "3", "3"] {
+        let unknown = gateway.charge(&charge(order, "tok_timeout")).await;
+        assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{order}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Rounds: each due letter's consumer is called once, a stream's letters in the order of its
-//! versions.
+//! versions, and streams in the order of the times that they wait since. So whatever fails again
+//! goes behind everything that was not tried yet, and nobody is passed over for ever.
 
 use super::{CLAIM, Handler, PATIENCE, has_time};
 use crate::call::{Call, Counts, Turn};
@@ -14,11 +15,49 @@ use event_sourcing::dead_letter::{
 use event_sourcing::failure::Failure;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Why a letter waits whose consumer could not be called.
 const NOT_CALLED: &str = "the platform did not call the consumer";
+/// When so many letters of a consumer in a row, none of which had a reason of its own, did not
+/// get through, what the consumer needs is down, and its other letters are left for the next call.
+/// More than one, for a few may have such a reason and not tell it.
+const DOWN_AFTER: u32 = 3;
+
+/// What a turn says of the letter's consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// It took a letter.
+    Up,
+    /// It did not take a letter of which no reason of its own was known.
+    Down,
+    /// It could not be called.
+    NotCalled,
+    /// Nothing.
+    None,
+}
+
+/// How often in a row each consumer did not take a letter.
+#[derive(Debug, Default)]
+struct InVain(BTreeMap<String, u32>);
+
+impl InVain {
+    fn is_down(&self, consumer: &str) -> bool {
+        let count = self.0.get(consumer);
+        count.is_some_and(|count| *count >= DOWN_AFTER)
+    }
+
+    fn note(&mut self, consumer: &str, sign: Sign) {
+        let count = self.0.entry(consumer.to_owned()).or_default();
+        match sign {
+            Sign::Up => *count = 0,
+            Sign::Down => *count += 1,
+            Sign::NotCalled => *count = DOWN_AFTER,
+            Sign::None => {}
+        }
+    }
+}
 
 impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
     /// Redrives what is due.
@@ -27,65 +66,62 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
     /// When the table does not say what is waiting.
     pub(super) async fn redrive(&self, call: &Call, counts: &mut Counts) -> Result<(), Failure> {
         let now = self.clock.now();
-        let waiting = self.asked_about(call, now).await?;
-        let lanes = lanes(call, &waiting, now, counts);
+        let mut waiting = self.asked_about(call).await?;
+        let since = since(&waiting);
+        if call.now {
+            make_due(&mut waiting, call, now);
+        }
+        let mut lanes = lanes(call, &waiting, now, counts);
+        // Who asks for them at once does not change whose turn it is.
+        lanes.sort_by_key(|lane| lane.first().and_then(|first| since.get(&first.letter_id)));
         counts.due = lanes.iter().map(Vec::len).sum();
         if call.dry_run {
             return Ok(());
         }
-        let mut down = BTreeSet::new();
+        let mut in_vain = InVain::default();
         let mut over = false;
         for lane in lanes {
             let mut blocked = false;
             for letter in lane {
                 let turn = match self.consumer(&letter.consumer) {
-                    Some(_) if down.contains(&letter.consumer) => Turn::Waiting,
+                    Some(_) if in_vain.is_down(&letter.consumer) => Turn::Waiting,
                     Some(_) if blocked => Turn::Behind,
                     Some(consumer) if !over && has_time(PATIENCE) => {
-                        let turn = self.turn(consumer, letter, call).await;
+                        let (turn, sign) = self.turn(consumer, letter, call).await;
+                        in_vain.note(&letter.consumer, sign);
+                        counts.called += usize::from(turn != Turn::Skipped);
                         over = !pause(call.pause()).await;
                         turn
                     }
                     _ => Turn::Skipped,
                 };
                 blocked |= turn != Turn::Redriven;
-                if turn == Turn::Waiting {
-                    down.insert(letter.consumer.clone());
-                }
                 counts.count(call, &letter.letter_id, turn);
             }
         }
         Ok(())
     }
 
-    /// The waiting letters of the consumers that the call is about; those that it names may be due
-    /// at once.
-    async fn asked_about(&self, call: &Call, now: Timestamp) -> Result<Vec<Waiting>, Failure> {
+    /// The waiting letters of the consumers that the call is about.
+    async fn asked_about(&self, call: &Call) -> Result<Vec<Waiting>, Failure> {
         let waiting = self.letters.waiting().await;
         let mut waiting = waiting.map_err(|error| Failure::from_error(&error))?;
         waiting.retain(|one| call.is_about(&one.consumer));
-        if call.now {
-            for one in &mut waiting {
-                if call.names(&one.letter_id) {
-                    one.ready_at = one.ready_at.min(now);
-                }
-            }
-        }
         Ok(waiting)
     }
 
-    async fn turn(&self, consumer: &Consumer, waiting: &Waiting, call: &Call) -> Turn {
+    async fn turn(&self, consumer: &Consumer, waiting: &Waiting, call: &Call) -> (Turn, Sign) {
         let turn = match self.claim(&waiting.letter_id, call.now).await {
             Ok(Some(letter)) if letter.status == Status::Waiting => {
                 self.round(consumer, letter).await
             }
-            Ok(Some(_)) => Ok(Turn::Parked),
-            Ok(None) => Ok(Turn::Skipped),
+            Ok(Some(_)) => Ok((Turn::Parked, Sign::None)),
+            Ok(None) => Ok((Turn::Skipped, Sign::None)),
             Err(error) => Err(error),
         };
         turn.unwrap_or_else(|error| {
             tracing::error!(letter_id = waiting.letter_id, reason = %error, "not redriven");
-            Turn::Skipped
+            (Turn::Skipped, Sign::None)
         })
     }
 
@@ -117,7 +153,7 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
         &self,
         consumer: &Consumer,
         letter: DeadLetter,
-    ) -> Result<Turn, DeadLettersError> {
+    ) -> Result<(Turn, Sign), DeadLettersError> {
         let ids = letter.call_ids();
         let came_to = outcome(self.platform.call(consumer, &letter).await);
         let now = self.clock.now();
@@ -134,7 +170,7 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
         })
         .await?;
         tell(&letter, &came_to);
-        Ok(match noted.map(|noted| noted.status) {
+        let turn = match noted.map(|noted| noted.status) {
             Some(Status::Redriven) => Turn::Redriven,
             // Given up once more in the meantime: it waits for another round.
             Some(Status::Waiting) if matches!(came_to, Ok(Outcome::Done)) => Turn::Redriven,
@@ -142,7 +178,8 @@ impl<L: DeadLetters, P: Platform, C: Clock> Handler<L, P, C> {
             Some(_) if waits(&came_to) => Turn::Waiting,
             Some(_) => Turn::Failed,
             None => Turn::Skipped,
-        })
+        };
+        Ok((turn, sign(&came_to, letter.class)))
     }
 }
 
@@ -213,7 +250,34 @@ fn outcome(called: Result<Called, CallError>) -> Result<Outcome, CallError> {
     }
 }
 
-/// Whether trying the consumer's other letters is of no use now.
+/// What a call with a letter of this class says of its consumer.
+fn sign(came_to: &Result<Outcome, CallError>, before: Class) -> Sign {
+    match came_to {
+        Ok(Outcome::Done) => Sign::Up,
+        Ok(_) if waits(came_to) || before == Class::Waiting => Sign::Down,
+        Ok(_) => Sign::None,
+        Err(_) => Sign::NotCalled,
+    }
+}
+
+/// Makes the letters that the call names due.
+fn make_due(waiting: &mut [Waiting], call: &Call, now: Timestamp) {
+    for one in waiting {
+        if call.names(&one.letter_id) {
+            one.ready_at = one.ready_at.min(now);
+        }
+    }
+}
+
+/// Since when each letter waits for its turn.
+fn since(waiting: &[Waiting]) -> BTreeMap<String, Timestamp> {
+    let since = waiting
+        .iter()
+        .map(|one| (one.letter_id.clone(), one.ready_at));
+    since.collect()
+}
+
+/// Whether a letter waits without a round.
 fn waits(came_to: &Result<Outcome, CallError>) -> bool {
     match came_to {
         Ok(Outcome::Failed { class, .. }) => *class == Class::Waiting,

@@ -1,9 +1,9 @@
 use super::*;
 use aws_adapters::dead_letter_message::GivenUpBatch;
 use aws_adapters::function_calls::{CallError, Called};
-use aws_adapters::sqs_dead_letter_queue::{Message, QueueError};
+use aws_adapters::sqs_dead_letter_queue::{Message, QueueError, attribute};
 use aws_adapters::stream_history::Restored;
-use event_sourcing::dead_letter::{Act, DeadLetter, InMemoryDeadLetters, Status};
+use event_sourcing::dead_letter::{Act, Class, DeadLetter, InMemoryDeadLetters, Status};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -98,14 +98,24 @@ fn a_handler() -> Tested {
 
 impl Tested {
     fn put(&self, number: u64, body: &Value) {
+        self.put_with(number, body, BTreeMap::new());
+    }
+
+    fn put_with(&self, number: u64, body: &Value, attributes: BTreeMap<String, String>) {
         let mut queue = self.platform.queue.lock().unwrap();
         queue.push(Message {
             id: format!("message-{number}"),
             body: body.to_string(),
-            attributes: BTreeMap::new(),
+            attributes,
             sent_at: self.clock.now(),
             receipt: format!("receipt-{number}"),
         });
+    }
+
+    /// An event that its consumer gave up because what it needs is down.
+    fn put_waiting(&self, stream: &str, version: u64) {
+        let class = (attribute::CLASS.to_owned(), "Waiting".to_owned());
+        self.put_with(100 + version, &event(stream, version), [class].into());
     }
 
     fn put_event(&self, stream: &str, version: u64) {
@@ -261,8 +271,8 @@ async fn a_letter_that_is_named_does_not_pass_an_earlier_one_that_waits() {
 }
 
 #[tokio::test]
-async fn what_is_down_is_asked_once_a_call_and_uses_up_no_round() {
-    for down in [failed("Waiting"), Answer::Throttled] {
+async fn what_is_down_is_asked_few_times_a_call_and_uses_up_no_round() {
+    for (down, asks) in [(failed("Waiting"), 3), (Answer::Throttled, 1)] {
         let handler = a_handler();
         for number in 1..=5 {
             handler.put_event(&format!("s{number}"), number);
@@ -272,7 +282,7 @@ async fn what_is_down_is_asked_once_a_call_and_uses_up_no_round() {
         for _ in 0..10 {
             handler.later(Duration::from_mins(5));
             let answer = handler.call(json!({})).await;
-            assert_eq!(handler.called().len(), 1);
+            assert_eq!(handler.called().len(), asks);
             assert_eq!(counted(&answer, "waiting"), 5);
         }
         for letter in handler.letters.all() {
@@ -282,6 +292,74 @@ async fn what_is_down_is_asked_once_a_call_and_uses_up_no_round() {
         handler.later(Duration::from_mins(5));
         assert_eq!(counted(&handler.call(json!({})).await, "redriven"), 5);
     }
+}
+
+#[tokio::test]
+async fn letters_that_fail_for_reasons_of_their_own_hold_nobody_up() {
+    let handler = a_handler();
+    for number in 1..=20 {
+        handler.put_event(&format!("poison{number}"), number);
+        handler.answer(&format!("pay/poison{number}-{number}"), failed("Transient"));
+    }
+    handler.later(Duration::from_secs(1));
+    for number in 21..=25 {
+        handler.put_waiting(&format!("fine{number}"), number);
+    }
+    handler.call(json!({})).await;
+    handler.later(Duration::from_mins(1));
+    let answer = handler.call(json!({})).await;
+    assert_eq!(
+        (counted(&answer, "failed"), counted(&answer, "redriven")),
+        (20, 5)
+    );
+}
+
+/// Poison that looks like an outage, and an operator who asks for everything again and again.
+#[tokio::test]
+async fn every_letter_gets_its_turn_whoever_waits_before_it() {
+    for call in [json!({}), json!({"now": true})] {
+        let handler = a_handler();
+        for number in 1..=7 {
+            handler.put_waiting(&format!("poison{number}"), number);
+            handler.answer(&format!("pay/poison{number}-{number}"), failed("Waiting"));
+        }
+        handler.put_waiting("zz-fine", 9);
+        handler.call(json!({})).await;
+        let mut calls = 0;
+        while handler.letter("pay/zz-fine-9").status != Status::Redriven {
+            handler.later(Duration::from_mins(1));
+            handler.call(call.clone()).await;
+            calls += 1;
+            assert!(calls <= 3, "{call}");
+        }
+    }
+}
+
+/// An outcome that is unknown stays so, and is found as such, while what would tell it is down.
+#[tokio::test]
+async fn what_is_down_replaces_no_cause_of_the_letters_own() {
+    let handler = a_handler();
+    handler.put_event("a", 1);
+    handler.call(json!({})).await;
+    handler.answer("*", failed("Transient"));
+    handler.call(json!({"now": true})).await;
+    handler.answer(
+        "*",
+        Answer::Is(Called::Failed {
+            error_type: "Waiting".to_owned(),
+            message: "down".to_owned(),
+        }),
+    );
+    handler.call(json!({"now": true})).await;
+    handler.put_waiting("a", 1);
+    handler.call(json!({})).await;
+    let letter = handler.letter("pay/a-1");
+    assert_eq!(
+        (letter.class, letter.cause.as_str()),
+        (Class::Transient, "no")
+    );
+    let acts: Vec<_> = letter.history.iter().map(|entry| entry.act).collect();
+    assert!(acts.contains(&Act::Postponed), "{acts:?}");
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::error::LocalError;
 use crate::stack::Stack;
 
-/// Rounds at most.
-const ROUNDS: u32 = 20;
+/// Rounds at most: one takes minutes when many letters are left that nobody answers.
+const ROUNDS: u32 = 30;
 /// Longer than an order may stand still before it is swept, which is a second here.
 const STANDS_STILL: Duration = Duration::from_millis(1200);
 /// Dead letters, at once.
@@ -75,15 +75,21 @@ async fn come_to_rest(
     let until = Instant::now() + deadline;
     stack.quiet(deadline).await?;
     let mut open = u64::MAX;
+    let mut in_vain = 0;
     for _ in 0..ROUNDS {
         tokio::time::sleep(STANDS_STILL).await;
         let redriven = REDRIVE.called(stack, by).await?;
         let swept = SWEEP.called(stack, by).await?;
         let left = until.saturating_duration_since(Instant::now());
         stack.quiet(left).await?;
-        // Nothing, or the same orders again: what is left waits for an operator's decision.
+        // Each letter was tried since the last one that got through, and there are no orders, or
+        // the same again: what is left waits for an operator's decision.
+        in_vain = match count(&redriven, "redriven") {
+            0 => in_vain + count(&redriven, "called"),
+            _ => 0,
+        };
         let looked = count(&swept, "looked");
-        if count(&redriven, "redriven") == 0 && (looked == 0 || looked >= open) {
+        if in_vain >= count(&redriven, "due") && (looked == 0 || looked >= open) {
             break;
         }
         open = looked;

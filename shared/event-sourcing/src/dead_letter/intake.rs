@@ -78,12 +78,9 @@ pub fn take_in(
     letter.attempts = letter.attempts.saturating_add(received.attempts);
     letter.first_failed_at = letter.first_failed_at.min(received.first_failed_at);
     if letter.last_failed_at <= received.last_failed_at {
-        letter.last_failed_at = received.last_failed_at;
-        letter.class = received.class;
-        letter.cause = cut(received.cause, MAX_CAUSE_BYTES);
+        letter.failed(received.class, &received.cause, received.last_failed_at);
     }
-    let cause = letter.cause.clone();
-    letter.note(now, REDRIVER, Act::GivenUpAgain, cause);
+    letter.note(now, REDRIVER, Act::GivenUpAgain, received.cause);
     if letter.status.is_open() {
         letter.remember_call(call);
     } else if !letter.request_ids.contains(&call) {

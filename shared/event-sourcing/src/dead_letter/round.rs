@@ -1,6 +1,6 @@
 //! Rounds: a letter is claimed, its consumer called, the outcome noted.
 
-use super::{Act, Class, DeadLetter, MAX_CAUSE_BYTES, Status, cut};
+use super::{Act, Class, DeadLetter, Status};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -122,11 +122,11 @@ pub fn after_round(
             class: Class::Waiting,
             cause,
         } => {
-            failed(&mut letter, Class::Waiting, &cause, now);
+            letter.failed(Class::Waiting, &cause, now);
             postpone(letter, cause, policy, random, now)
         }
         Outcome::Failed { class, cause } => {
-            failed(&mut letter, class, &cause, now);
+            letter.failed(class, &cause, now);
             count_failed(&mut letter, cause, now);
             if letter.round >= policy.rounds {
                 park_spent(&mut letter, now);
@@ -151,12 +151,6 @@ pub fn postpone(
     letter.wait_until(policy.due_after(0, random, now));
     letter.note(now, REDRIVER, Act::Postponed, why);
     letter
-}
-
-fn failed(letter: &mut DeadLetter, class: Class, cause: &str, now: Timestamp) {
-    letter.class = class;
-    letter.cause = cut(cause.to_owned(), MAX_CAUSE_BYTES);
-    letter.last_failed_at = now;
 }
 
 fn count_failed(letter: &mut DeadLetter, cause: String, now: Timestamp) {
