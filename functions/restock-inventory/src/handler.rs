@@ -14,7 +14,7 @@ use event_sourcing::clock::Clock;
 use event_sourcing::execute::{Cause, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::ids::event_id;
-use event_sourcing::retry::FullJitter;
+use event_sourcing::retry::{FullJitter, budget};
 use event_sourcing::store::{AppendError, AppendWith};
 use serde::Deserialize;
 use serde_json::json;
@@ -76,7 +76,7 @@ where
                     available = level.available, version = level.head.version, "sku restocked");
                 return Ok(answer(&sku, &level));
             }
-            let Some(wait) = waits.next() else {
+            let Some(wait) = waits.next().filter(|wait| budget::allows(*wait)) else {
                 let reason = format!("sku {sku} is too busy to be restocked");
                 return Err(Failure::Transient(reason).into());
             };

@@ -108,6 +108,7 @@ where
     L: DeadLetters,
     E: From<DeadLettersError>,
 {
+    use crate::retry::budget;
     use backon::BackoffBuilder;
     let mut waits = crate::retry::FullJitter::CALL.build();
     loop {
@@ -122,7 +123,9 @@ where
             Err(error) => error,
         };
         match waits.next() {
-            Some(wait) if error.retry() != Retry::Never => tokio::time::sleep(wait).await,
+            Some(wait) if error.retry() != Retry::Never && budget::allows(wait) => {
+                tokio::time::sleep(wait).await;
+            }
             _ => return Err(error.into()),
         }
     }
