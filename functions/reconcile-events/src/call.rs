@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The period of a call that names none: a day, and an hour that the day before had, too.
-const PERIOD: SignedDuration = SignedDuration::from_hours(25);
+pub(crate) const PERIOD: SignedDuration = SignedDuration::from_hours(25);
 /// So long a call works, unless it says otherwise: what its time leaves, with time to end.
 const MAX_SECONDS: u32 = 780;
 /// So many events are named.
@@ -22,15 +22,46 @@ pub struct Limits {
     pub kept: SignedDuration,
 }
 
+impl Limits {
+    /// Up to when everything can be reconciled.
+    #[must_use]
+    pub fn settled(self, now: Timestamp) -> Timestamp {
+        before(now, self.settled_after)
+    }
+
+    /// From when on what was published is known.
+    #[must_use]
+    pub fn kept_from(self, now: Timestamp) -> Timestamp {
+        before(now, self.kept)
+    }
+}
+
+/// So much earlier.
+pub(crate) fn before(time: Timestamp, span: SignedDuration) -> Timestamp {
+    time.saturating_sub(span).unwrap_or(Timestamp::MIN)
+}
+
 /// A call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// What to reconcile, and how far that is.
-    pub place: Place,
-    /// Tell, and change nothing.
-    pub dry_run: bool,
+    /// What to reconcile.
+    pub what: What,
     /// How long to work.
     pub work_for: SignedDuration,
+}
+
+/// What a call is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// One period.
+    Period {
+        /// Which one, and how far that is.
+        place: Box<Place>,
+        /// Tell, and change nothing.
+        dry_run: bool,
+    },
+    /// Whatever comes next: period after period, each from where the last call stopped.
+    GoOn,
 }
 
 #[derive(Deserialize)]
@@ -42,10 +73,13 @@ struct Payload {
     dry_run: bool,
     position: Option<String>,
     seconds: Option<u32>,
+    #[serde(default)]
+    go_on: bool,
 }
 
 impl Request {
-    /// Reads `{"from"?: time, "to"?: time, "dryRun"?: true, "position"?: "...", "seconds"?: 60}`.
+    /// Reads `{"from"?: time, "to"?: time, "dryRun"?: true, "position"?: "...", "seconds"?: 60}`
+    /// or `{"goOn": true, "seconds"?: 60}`.
     ///
     /// # Errors
     /// [`Failure::Permanent`] names what is wrong with it.
@@ -57,15 +91,31 @@ impl Request {
         if seconds > MAX_SECONDS {
             return Err(wrong(format!("seconds must be at most {MAX_SECONDS}")));
         }
-        let place = match payload.position {
-            Some(position) => serde_json::from_str(&position)
-                .map_err(|_| wrong("position is not one that a call answered with".into()))?,
-            None => Place::start(payload.from, payload.to, limits, now).map_err(wrong)?,
-        };
         Ok(Self {
-            place,
-            dry_run: payload.dry_run,
+            what: payload.what(limits, now).map_err(wrong)?,
             work_for: SignedDuration::from_secs(seconds.into()),
+        })
+    }
+}
+
+impl Payload {
+    fn what(self, limits: Limits, now: Timestamp) -> Result<What, String> {
+        if self.go_on {
+            let no_period = self.from.is_none() && self.to.is_none() && self.position.is_none();
+            return if no_period && !self.dry_run {
+                Ok(What::GoOn)
+            } else {
+                Err("goOn goes with seconds only: it knows itself where it stopped".into())
+            };
+        }
+        let place = match self.position {
+            Some(position) => serde_json::from_str(&position)
+                .map_err(|_| "position is not one that a call answered with")?,
+            None => Place::start(self.from, self.to, limits, now)?,
+        };
+        Ok(What::Period {
+            place: Box::new(place),
+            dry_run: self.dry_run,
         })
     }
 }
@@ -85,22 +135,35 @@ pub struct Place {
     pub missing: u64,
     /// Those of these that were published now.
     pub repaired: u64,
-    /// Some of those that were not published, as stream@version.
+    /// Some of those that were not published, or are not stored, as stream@version.
     pub named: Vec<String>,
+    /// Whether all pages were looked at.
+    #[serde(default)]
+    pub scanned: bool,
+    /// After that: the last stream that was looked up, of those that were published and not come
+    /// across.
+    #[serde(default)]
+    pub looked_up: Option<String>,
+    /// Published events that are not stored, so far.
+    #[serde(default)]
+    pub unstored: u64,
 }
 
 impl Place {
-    fn start(
+    /// The beginning of a period.
+    ///
+    /// # Errors
+    /// Why it cannot be reconciled.
+    pub fn start(
         from: Option<Timestamp>,
         to: Option<Timestamp>,
         limits: Limits,
         now: Timestamp,
     ) -> Result<Self, String> {
-        let before_now = |span| now.saturating_sub(span).unwrap_or(Timestamp::MIN);
-        let settled = before_now(limits.settled_after);
-        let kept_from = before_now(limits.kept);
+        let settled = limits.settled(now);
+        let kept_from = limits.kept_from(now);
         let to = to.unwrap_or(settled).min(settled);
-        let a_period_ago = to.saturating_sub(PERIOD).unwrap_or(Timestamp::MIN);
+        let a_period_ago = before(to, PERIOD);
         let from = from.unwrap_or(a_period_ago.max(kept_from));
         if from < kept_from {
             return Err(format!(
@@ -122,14 +185,27 @@ impl Place {
             missing: 0,
             repaired: 0,
             named: Vec::new(),
+            scanned: false,
+            looked_up: None,
+            unstored: 0,
         })
     }
 
     /// Counts an event that was not published.
     pub fn miss(&mut self, stream: &str, version: u64) {
         self.missing += 1;
+        self.name(format!("{stream}@{version}"));
+    }
+
+    /// Counts an event that is published and not stored.
+    pub fn miss_in_store(&mut self, stream: &str, version: u64) {
+        self.unstored += 1;
+        self.name(format!("{stream}@{version} is not stored"));
+    }
+
+    fn name(&mut self, event: String) {
         if self.named.len() < MAX_NAMED {
-            self.named.push(format!("{stream}@{version}"));
+            self.named.push(event);
         }
     }
 }
@@ -152,7 +228,7 @@ pub struct Answer {
     pub missing: u64,
     /// Those of them that were published now.
     pub repaired: u64,
-    /// Published events that are not stored: there must be none. Known at the end.
+    /// Published events that are not stored, so far: there must be none.
     pub unstored: u64,
     /// Some of the missing and unstored ones, as stream@version.
     pub named: Vec<String>,
@@ -163,14 +239,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Names events that are published and not stored.
-    pub fn unstored(&mut self, stream: &str, version: u64) {
-        self.unstored += 1;
-        if self.named.len() < MAX_NAMED {
-            self.named.push(format!("{stream}@{version} is not stored"));
-        }
-    }
-
     /// The figures that alarms go by, of a call that began with `before` repaired.
     #[must_use]
     pub fn metrics(&self, before: &Place) -> [Metric; 3] {
@@ -179,7 +247,10 @@ impl Answer {
         [
             Metric::count("EventsRepublished", repaired),
             Metric::count("EventsNotRepublished", missing.saturating_sub(repaired)),
-            Metric::count("EventsUnstored", self.unstored),
+            Metric::count(
+                "EventsUnstored",
+                self.unstored.saturating_sub(before.unstored),
+            ),
         ]
     }
 }

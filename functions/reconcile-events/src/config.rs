@@ -13,6 +13,8 @@ pub struct Config {
     pub event_bus: String,
     /// The log group that has the markers of what was published.
     pub publications_log_group: String,
+    /// Name of the parameter that keeps how far it is.
+    pub progress_parameter: String,
     /// Which periods can be reconciled.
     pub limits: Limits,
 }
@@ -29,6 +31,7 @@ impl Config {
             event_store_table: required("EVENT_STORE_TABLE")?,
             event_bus: required("EVENT_BUS_NAME")?,
             publications_log_group: required("PUBLICATIONS_LOG_GROUP")?,
+            progress_parameter: required("PROGRESS_PARAMETER")?,
             limits: Limits {
                 settled_after: SignedDuration::from_secs(settled_after.into()),
                 kept: SignedDuration::from_hours(24 * i64::from(kept_days)),

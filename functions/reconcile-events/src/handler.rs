@@ -1,8 +1,9 @@
 //! Reconciling: every event of a period that is in the store has a marker of its publication, and
 //! every marker an event. What has none is published again.
 
-use crate::call::{Answer, Limits, Place, Request};
-use aws_adapters::metrics::Metrics;
+use crate::call::{Answer, Limits, Place, Request, What};
+use crate::progress::{KeptProgress, Progress};
+use aws_adapters::metrics::{Metric, Metrics};
 use aws_adapters::publications::leave_marker;
 use event_sourcing::clock::Clock;
 use event_sourcing::envelope::Envelope;
@@ -14,13 +15,17 @@ use event_sourcing::retry::Retryable;
 use event_sourcing::store::EventStore;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use std::ops::Bound;
 
 /// The clocks of those who store and those who publish differ by less than this.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
+/// So many streams are looked up between two looks at the clock.
+const LOOKED_UP: usize = 100;
+
 /// Reconciles periods.
 #[derive(Debug)]
-pub struct Handler<E, S, M, P, C> {
+pub struct Handler<E, S, M, P, K, C> {
     /// The events of a period.
     pub stored: E,
     /// Where single streams are looked up.
@@ -29,6 +34,8 @@ pub struct Handler<E, S, M, P, C> {
     pub markers: M,
     /// Where missing events are published.
     pub publisher: P,
+    /// How far the calls that go on are.
+    pub progress: K,
     /// The time.
     pub clock: C,
     /// Which periods can be reconciled.
@@ -37,50 +44,102 @@ pub struct Handler<E, S, M, P, C> {
     pub metrics: Metrics,
 }
 
-impl<E, S, M, P, C> Handler<E, S, M, P, C>
+impl<E, S, M, P, K, C> Handler<E, S, M, P, K, C>
 where
     E: StoredEvents,
     S: EventStore,
     M: PublishedMarkers,
     P: EventPublisher,
+    K: KeptProgress,
     C: Clock,
 {
     /// Works for a while, and answers how far it got.
     ///
     /// # Errors
-    /// [`Failure::Transient`], when something does not answer: call again with the same position.
+    /// [`Failure::Transient`], when something does not answer: call again, with the same position.
     /// [`Failure::Permanent`] for a payload that is no call, or a period that cannot be
     /// reconciled.
     pub async fn handle(&self, payload: Value) -> Result<Value, Failure> {
         let began = self.clock.now();
-        let Request {
-            place: before,
-            dry_run,
-            work_for,
-        } = Request::parse(&payload, self.limits, began)?;
-        let (mut ledger, published) = self.published(&before, began).await?;
-        let mut place = before.clone();
-        let mut done = false;
-        while !done {
-            done = self
-                .reconcile_page(&mut ledger, &mut place, dry_run)
-                .await?;
-            if self.clock.now().duration_since(began) >= work_for {
-                break;
+        let Request { what, work_for } = Request::parse(&payload, self.limits, began)?;
+        let until = began.saturating_add(work_for).unwrap_or(Timestamp::MAX);
+        let answer = match what {
+            What::Period { mut place, dry_run } => {
+                Some(self.reconcile(&mut place, dry_run, until).await?)
             }
-        }
-        let mut answer = answer(&place, dry_run, published, done)?;
-        if done {
-            self.look_for_unstored(&ledger, &mut answer).await?;
-        } else {
+            What::GoOn => self.go_on(began, until).await?,
+        };
+        serde_json::to_value(answer).map_err(|error| Failure::Permanent(error.to_string()))
+    }
+
+    /// Goes on where the last call of this kind stopped; `None` when it is too early for the next
+    /// period. How far it got is kept whatever stopped it, so the next call goes on from there.
+    async fn go_on(&self, now: Timestamp, until: Timestamp) -> Result<Option<Answer>, Failure> {
+        let progress = asked(|| self.progress.read()).await?;
+        let (progress, answer) = match progress.next(self.limits, now) {
+            None => (progress, Ok(None)),
+            Some(mut place) => {
+                let answer = self.reconcile(&mut place, false, until).await;
+                let done = answer.as_ref().is_ok_and(|answer| answer.done);
+                let progress = progress.after(place, done);
+                asked(|| self.progress.keep(&progress)).await?;
+                (progress, answer.map(Some))
+            }
+        };
+        self.tell_behind(&progress);
+        answer
+    }
+
+    fn tell_behind(&self, progress: &Progress) {
+        let now = self.clock.now();
+        let behind = Metric::seconds("ReconciledSecondsAgo", progress.behind(now));
+        self.metrics.tell(now, &[behind]);
+    }
+
+    /// Works on a period up to its end, or until it is time to stop; `place` says how far it got,
+    /// also after a failure.
+    async fn reconcile(
+        &self,
+        place: &mut Place,
+        dry_run: bool,
+        until: Timestamp,
+    ) -> Result<Answer, Failure> {
+        let before = place.clone();
+        let (mut ledger, published) = self.published(place, self.clock.now()).await?;
+        let done = self.work(&mut ledger, place, dry_run, until).await?;
+        let answer = answer(place, dry_run, published, done)?;
+        if !done {
             let stored = answer.stored;
-            tracing::warn!(stored, "not done; call again with the answer's position");
+            tracing::warn!(stored, "not done; the next call goes on from here");
         }
         if !dry_run {
             self.metrics
                 .tell(self.clock.now(), &answer.metrics(&before));
         }
-        serde_json::to_value(answer).map_err(|error| Failure::Permanent(error.to_string()))
+        Ok(answer)
+    }
+
+    /// Whether it came to the end of the period.
+    async fn work(
+        &self,
+        ledger: &mut Ledger,
+        place: &mut Place,
+        dry_run: bool,
+        until: Timestamp,
+    ) -> Result<bool, Failure> {
+        let is_over = || self.clock.now() >= until;
+        while !place.scanned {
+            self.reconcile_page(ledger, place, dry_run).await?;
+            if !place.scanned && is_over() {
+                return Ok(false);
+            }
+        }
+        while self.look_up_some(ledger, place).await? {
+            if is_over() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Everything that was published since the period began, and how much of it in the period.
@@ -105,13 +164,12 @@ where
         }
     }
 
-    /// Whether it was the last page.
     async fn reconcile_page(
         &self,
         ledger: &mut Ledger,
         place: &mut Place,
         dry_run: bool,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(), Failure> {
         let (from, to, at) = (place.from, place.to, place.page.clone());
         let page = asked(|| self.stored.stored(from, to, at.as_deref())).await?;
         place.stored += page.found.len() as u64;
@@ -125,7 +183,8 @@ where
             place.repaired += self.publish(&missing).await;
         }
         place.page = page.next;
-        Ok(place.page.is_none())
+        place.scanned = place.page.is_none();
+        Ok(())
     }
 
     /// Publishes events as they were recorded; how many the bus took. The next run finds the
@@ -147,20 +206,26 @@ where
         taken
     }
 
-    /// Looks up what was published in the period and was not among the events of the period: it
-    /// may bear another time, or an earlier call came across it.
-    async fn look_for_unstored(&self, ledger: &Ledger, answer: &mut Answer) -> Result<(), Failure> {
-        for (stream, versions) in ledger.not_found() {
+    /// Looks up some of what was published in the period and was not among the events of the
+    /// period: it may bear another time, or an earlier call came across it. Whether there is more.
+    async fn look_up_some(&self, ledger: &Ledger, place: &mut Place) -> Result<bool, Failure> {
+        let begin = match place.looked_up.clone() {
+            Some(last) => Bound::Excluded(last),
+            None => Bound::Unbounded,
+        };
+        let mut open = ledger.not_found().range((begin, Bound::Unbounded));
+        for (stream, versions) in open.by_ref().take(LOOKED_UP) {
             let first = versions.first().copied().unwrap_or(1);
             let history = asked(|| self.store.read(stream, first)).await?;
             for version in versions {
                 if !history.iter().any(|event| event.version == Some(*version)) {
                     tracing::error!(stream_id = stream, version, "published and not stored");
-                    answer.unstored(stream, *version);
+                    place.miss_in_store(stream, *version);
                 }
             }
+            place.looked_up = Some(stream.clone());
         }
-        Ok(())
+        Ok(open.next().is_some())
     }
 }
 
@@ -175,7 +240,7 @@ fn answer(place: &Place, dry_run: bool, published: u64, done: bool) -> Result<An
         published,
         missing: place.missing,
         repaired: place.repaired,
-        unstored: 0,
+        unstored: place.unstored,
         named: place.named.clone(),
         done,
         position: (!done).then_some(position),

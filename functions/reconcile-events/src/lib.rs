@@ -1,9 +1,10 @@
-//! Every day → hold what was stored against what was published → what is missing published again
-//! (the bus).
+//! Every hour → hold what was stored in the last day against what was published, if that was not
+//! done yet → what is missing published again (the bus).
 
 pub mod call;
 pub mod config;
 pub mod handler;
+pub mod progress;
 
 use aws_adapters::cloudwatch_markers::CloudWatchMarkers;
 use aws_adapters::connection::Connection;
@@ -11,6 +12,7 @@ use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_stored_events::DynamoDbStoredEvents;
 use aws_adapters::eventbridge_publisher::EventBridgePublisher;
 use aws_adapters::metrics::Metrics;
+use aws_adapters::parameter_store::PlainParameter;
 use aws_adapters::{lambda, telemetry};
 use event_sourcing::clock::SystemClock;
 
@@ -28,6 +30,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         store: DynamoDbEventStore::new(dynamodb, config.event_store_table),
         markers: CloudWatchMarkers::new(aws.cloudwatchlogs(), config.publications_log_group),
         publisher: EventBridgePublisher::new(aws.eventbridge(), config.event_bus),
+        progress: PlainParameter::new(aws.ssm(), config.progress_parameter),
         clock: SystemClock,
         limits: config.limits,
         metrics: Metrics::from_env()?,

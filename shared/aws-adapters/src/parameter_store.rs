@@ -2,7 +2,8 @@
 
 use crate::dynamodb_event_store::describe;
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::types::ParameterType;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -87,14 +88,74 @@ impl KeptParameter {
     }
 }
 
+/// A plain parameter that a function keeps something in.
+#[derive(Debug, Clone)]
+pub struct PlainParameter {
+    client: Client,
+    name: String,
+}
+
+impl PlainParameter {
+    /// Longest value (<https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html>).
+    pub const MAX_BYTES: usize = 4096;
+
+    /// The parameter of this name.
+    #[must_use]
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+        }
+    }
+
+    /// Its value; none while nothing was kept in it.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    pub async fn read(&self) -> Result<Option<String>, LookupError> {
+        find(&self.client, &self.name).await
+    }
+
+    /// Keeps another value, of at most [`Self::MAX_BYTES`].
+    ///
+    /// # Errors
+    /// [`LookupError`]; it may be kept nevertheless.
+    pub async fn write(&self, value: impl Into<String>) -> Result<(), LookupError> {
+        let request = self
+            .client
+            .put_parameter()
+            .name(&self.name)
+            .r#type(ParameterType::String)
+            .value(value)
+            .overwrite(true);
+        let answer = Box::pin(request.send()).await;
+        answer
+            .map(|_| ())
+            .map_err(|error| LookupError::of(&self.name, &error))
+    }
+}
+
 /// Why nobody knows whether a parameter is there.
 #[derive(Debug, thiserror::Error)]
-#[error("parameter {name} could not be looked up: {reason}")]
+#[error("parameter {name} did not answer as it should: {reason}")]
 pub struct LookupError {
     name: String,
     reason: String,
     /// AWS's code of a refusal, such as `ExpiredTokenException`; none when nobody answered.
     pub code: Option<String>,
+}
+
+impl LookupError {
+    fn of<E>(name: &str, error: &SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        Self {
+            name: name.to_owned(),
+            code: error.code().map(str::to_owned),
+            reason: describe(error),
+        }
+    }
 }
 
 /// The value of a plain parameter; none when there is no parameter of that name.
@@ -106,13 +167,6 @@ pub async fn find(client: &Client, name: &str) -> Result<Option<String>, LookupE
     match Box::pin(request.send()).await {
         Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
         Err(SdkError::ServiceError(context)) if context.err().is_parameter_not_found() => Ok(None),
-        Err(error) => {
-            let service = error.as_service_error();
-            Err(LookupError {
-                name: name.to_owned(),
-                code: service.and_then(|error| error.code()).map(str::to_owned),
-                reason: describe(&error),
-            })
-        }
+        Err(error) => Err(LookupError::of(name, &error)),
     }
 }

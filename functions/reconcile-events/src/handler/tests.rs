@@ -1,4 +1,5 @@
 use super::*;
+use crate::progress::InMemoryProgress;
 use event_sourcing::chain::Head;
 use event_sourcing::in_memory::{InMemoryEventStore, InMemoryPublisher};
 use event_sourcing::publisher::PublishError;
@@ -11,17 +12,22 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_700_006_400 + 60 * minute).unwrap()
 }
 
-struct Noon;
+/// Noon, until it is told otherwise.
+struct Hand(Mutex<Timestamp>);
 
-impl Clock for Noon {
+impl Clock for Hand {
     fn now(&self) -> Timestamp {
-        at(12 * 60)
+        *self.0.lock().unwrap()
     }
 }
 
 /// Events of a store in memory, two a page.
 #[derive(Default)]
-struct Stored(Mutex<Vec<Envelope>>);
+struct Stored {
+    events: Mutex<Vec<Envelope>>,
+    /// No page from here on is answered.
+    broken_from: Mutex<Option<usize>>,
+}
 
 impl StoredEvents for Stored {
     async fn stored(
@@ -31,7 +37,15 @@ impl StoredEvents for Stored {
         page: Option<&str>,
     ) -> Result<Page<Envelope>, ReconcileError> {
         let start: usize = page.map_or(0, |page| page.parse().unwrap());
-        let events = self.0.lock().unwrap();
+        if self
+            .broken_from
+            .lock()
+            .unwrap()
+            .is_some_and(|at| start >= at)
+        {
+            return Err(ReconcileError::Unreadable("broken".into()));
+        }
+        let events = self.events.lock().unwrap();
         let mut found: Vec<_> = events.iter().skip(start).take(2).cloned().collect();
         found.retain(|event| (from..until).contains(&event.at()));
         let next = (start + 2 < events.len()).then(|| (start + 2).to_string());
@@ -80,7 +94,7 @@ impl EventPublisher for Bus {
     }
 }
 
-type Tested = Handler<Stored, InMemoryEventStore, Markers, Bus, Noon>;
+type Tested = Handler<Stored, InMemoryEventStore, Markers, Bus, InMemoryProgress, Hand>;
 
 fn a_handler() -> Tested {
     Handler {
@@ -88,7 +102,8 @@ fn a_handler() -> Tested {
         store: InMemoryEventStore::default(),
         markers: Markers::default(),
         publisher: Bus::default(),
-        clock: Noon,
+        progress: InMemoryProgress::default(),
+        clock: Hand(Mutex::new(at(12 * 60))),
         limits: Limits {
             settled_after: SignedDuration::from_mins(10),
             kept: SignedDuration::from_hours(48),
@@ -104,7 +119,7 @@ impl Tested {
         let head = Head::after(history.last());
         let event = Envelope::new(stream, "T", at(minute), json!({}));
         let stored = self.store.append(stream, &head, vec![event]).await.unwrap();
-        self.stored.0.lock().unwrap().extend(stored);
+        self.stored.events.lock().unwrap().extend(stored);
     }
 
     fn publishes(&self, stream: &str, version: u64, minute: i64) {
@@ -152,7 +167,7 @@ async fn what_was_not_published_is_published_as_it_was_recorded() {
     assert_eq!(answer["named"], json!(["a@4", "b@1"]));
     assert_eq!(answer["done"], true);
     assert_eq!(answer["position"], Value::Null);
-    let events = handler.stored.0.lock().unwrap()[3..].to_vec();
+    let events = handler.stored.events.lock().unwrap()[3..].to_vec();
     assert_eq!(handler.publisher.taken.published(), events);
 }
 
@@ -249,8 +264,72 @@ async fn a_period_that_cannot_be_reconciled_is_refused() {
         json!({"seconds": 1000}),
         json!({"position": "nonsense"}),
         json!({"dryrun": true}),
+        json!({"goOn": true, "dryRun": true}),
+        json!({"goOn": true, "from": at(0).to_string()}),
     ] {
         let refused = handler.handle(payload.clone()).await;
         assert!(matches!(refused, Err(Failure::Permanent(_))), "{payload}");
     }
+}
+
+#[tokio::test]
+async fn what_a_call_does_not_get_to_the_next_one_goes_on_with_whoever_makes_it() {
+    let handler = a_handler();
+    handler.both("a", 0..4).await;
+    handler.stores("b", 5).await;
+    let call = json!({"goOn": true, "seconds": 0});
+    for stored in [2, 4] {
+        let answer = handler.handle(call.clone()).await.unwrap();
+        assert_eq!(answer["done"], false);
+        assert_eq!(figures(&answer)[0], stored);
+        *handler.clock.0.lock().unwrap() += SignedDuration::from_hours(1);
+    }
+    let answer = handler.handle(call.clone()).await.unwrap();
+    assert_eq!(answer["done"], true);
+    assert_eq!(figures(&answer), [5, 4, 1, 1, 0]);
+    assert_eq!(handler.republished(), [("b".to_owned(), 1)]);
+    // The day is reconciled, and the next one is not over.
+    *handler.clock.0.lock().unwrap() += SignedDuration::from_hours(1);
+    assert_eq!(handler.handle(call.clone()).await, Ok(Value::Null));
+    let progress = handler.progress.read().await.unwrap();
+    assert_eq!(progress.done_to, Some(at(12 * 60 - 10)));
+    *handler.clock.0.lock().unwrap() += SignedDuration::from_hours(24);
+    let answer = handler.handle(call).await.unwrap();
+    assert_eq!(answer["from"], at(11 * 60 - 10).to_string());
+}
+
+#[tokio::test]
+async fn a_call_that_fails_keeps_how_far_it_got() {
+    let handler = a_handler();
+    handler.both("a", 0..4).await;
+    *handler.stored.broken_from.lock().unwrap() = Some(2);
+    let call = json!({"goOn": true});
+    for _ in 0..2 {
+        let failed = handler.handle(call.clone()).await;
+        assert!(matches!(failed, Err(Failure::Permanent(_))), "{failed:?}");
+        let open = handler.progress.read().await.unwrap().open.unwrap();
+        assert_eq!((open.page.as_deref(), open.stored), (Some("2"), 2));
+    }
+    *handler.stored.broken_from.lock().unwrap() = None;
+    let answer = handler.handle(call).await.unwrap();
+    assert_eq!(figures(&answer), [4, 4, 0, 0, 0]);
+}
+
+/// Who scanned in an earlier call has to look up what that call came across, and may have no time
+/// for all of it.
+#[tokio::test]
+async fn looking_up_is_gone_on_with_too_and_nothing_is_counted_twice() {
+    let handler = a_handler();
+    for number in 0..LOOKED_UP + 50 {
+        handler.publishes(&format!("s{number:03}"), 1, 1);
+    }
+    handler.both("a", 0..2).await;
+    let mut call = json!({"seconds": 0});
+    let first = handler.handle(call.clone()).await.unwrap();
+    assert_eq!(first["done"], false);
+    assert_eq!(figures(&first)[4], 100);
+    call["position"] = first["position"].clone();
+    let last = handler.handle(call).await.unwrap();
+    assert_eq!(last["done"], true);
+    assert_eq!(figures(&last), [2, 152, 0, 0, 150]);
 }
