@@ -176,6 +176,7 @@ async fn reconcile(world: &Arc<World>, payload: Value) -> Result<Value, Failure>
         store: Store::new(world),
         markers: History(Arc::clone(world)),
         publisher: EventBridgePublisher::over(Bus::of_healers(world)),
+        progress: History(Arc::clone(world)),
         clock: WorldClock::World(Arc::clone(world)),
         limits: world.wiring.limits,
         metrics: Metrics::silent(),

@@ -24,11 +24,11 @@ const DAYS: Duration = Duration::from_hours(49);
 /// So often the clock strikes at most until everything is at rest; then there is no hope.
 const STRIKES: u32 = 400;
 /// So many days it takes at most until everything is proved to be published.
-const MOST_DAYS: u32 = 6;
+const MOST_DAYS: u32 = 10;
 /// So far back an operator reconciles where the clock's call failed: markers are kept for 30 days.
 const REACH: SignedDuration = SignedDuration::from_hours(24 * 14);
 /// What was stored is on its way for so long, as far as clocks can be trusted.
-const ON_ITS_WAY: Duration = Duration::from_mins(40);
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_mins(30);
 
 /// What came of a world.
 #[derive(Debug, Clone, Default)]
@@ -133,23 +133,25 @@ async fn strike(world: &Arc<World>, scheduler: &mut Scheduler) {
 
 /// The days go on until one of them proves that what was stored was published.
 async fn reconcile(world: &Arc<World>, scheduler: &mut Scheduler) {
-    let mut at_rest_since = world.elapsed();
+    let mut at_rest_since = world.true_time();
     for _ in 0..MOST_DAYS {
         world.sleep_until_reconciling().await;
-        let all_settled = world.elapsed() > at_rest_since + ON_ITS_WAY;
         let before = world.reconciling();
         strike(world, scheduler).await;
         rest(world, scheduler).await;
         let after = world.reconciling();
         let proved = after.times > before.times && after.missing == 0;
-        if proved && all_settled {
+        let all_settled = at_rest_since.saturating_add(ON_ITS_WAY).unwrap_or_default();
+        let done_to = world.progressed().await.done_to;
+        if proved && done_to > Some(all_settled) {
             break;
         }
         if !proved {
-            at_rest_since = world.elapsed();
+            at_rest_since = world.true_time();
         }
     }
-    // The clock's calls covered a day each; where one failed altogether, an operator makes it good.
+    // The clock's calls go on where the last one stopped; where one failed altogether, an operator
+    // makes sure.
     if world.reconciling().failed > 0 {
         let from = world.true_time().saturating_sub(REACH).unwrap_or_default();
         let call = json!({"from": from});

@@ -40,7 +40,7 @@ fn every_function_that_the_template_calls_is_simulated() {
     };
     assert_eq!(minutes("redrive-dlq"), Some(1));
     assert_eq!(minutes("sweep-orders"), Some(1));
-    assert_eq!(minutes("reconcile-events"), Some(24 * 60));
+    assert_eq!(minutes("reconcile-events"), Some(60));
 }
 
 #[test]

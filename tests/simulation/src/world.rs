@@ -26,6 +26,7 @@ use std::time::Duration;
 use event_sourcing::dead_letter::{InMemoryDeadLetters, LetterSummary};
 use event_sourcing::reconciling::Marker;
 use fastrand::Rng;
+use reconcile_events::progress::InMemoryProgress;
 use tokio::time::Instant;
 
 use crate::faults::{Fault, Faults};
@@ -80,6 +81,8 @@ pub struct World {
     pub(crate) letters: InMemoryDeadLetters,
     /// Ids of events that nobody will ever take.
     pub(crate) poison: Mutex<BTreeSet<String>>,
+    /// How far reconciling is.
+    pub(crate) progress: InMemoryProgress,
     /// The markers of what was published.
     pub(crate) markers: Mutex<Vec<Marker>>,
     /// What delivers, retries and gives up.
@@ -120,6 +123,7 @@ impl World {
             queues: Mutex::default(),
             letters: InMemoryDeadLetters::default(),
             poison: Mutex::default(),
+            progress: InMemoryProgress::default(),
             markers: Mutex::default(),
             payments: Mutex::default(),
             mutant: plan.mutant,

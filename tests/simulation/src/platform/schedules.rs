@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use event_sourcing::dead_letter::DeadLetters as _;
 use jiff::{SignedDuration, Timestamp};
+use reconcile_events::progress::{KeptProgress as _, Progress};
 use serde_json::Value;
 
 use super::invocation::Outcome;
@@ -16,6 +17,8 @@ use crate::world::{World, lock};
 const MINUTE: Duration = Duration::from_mins(1);
 /// Before the first retry of an asynchronous invocation.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
+/// After so many hours at most, the next day is to be reconciled.
+const MOST_HOURS: u32 = 50;
 /// The one that proves by the day what the others do by the minute.
 pub const RECONCILER: &str = "reconcile-events";
 
@@ -102,7 +105,11 @@ impl World {
         None
     }
 
+    /// A call that did not come to the end of its period is gone on with.
     fn reconciled(&self, answer: &Value) {
+        if answer["done"] != true {
+            return;
+        }
         let count = |name: &str| answer[name].as_u64().unwrap_or_default();
         let mut reconciled = lock(&self.platform.reconciled);
         reconciled.times += 1;
@@ -130,8 +137,20 @@ impl World {
                     .ok()?;
                 Some(self.until(due))
             }
+            RECONCILER => {
+                let next = self
+                    .progressed()
+                    .await
+                    .next(self.wiring.limits, self.told_time());
+                next.map(|_| Duration::ZERO)
+            }
             _ => Some(Duration::ZERO),
         }
+    }
+
+    /// How far reconciling is.
+    pub(crate) async fn progressed(&self) -> Progress {
+        self.progress.read().await.unwrap_or_default()
     }
 
     async fn redrive_due_in(&self) -> Option<Duration> {
@@ -149,7 +168,7 @@ impl World {
         Duration::try_from(wait.max(SignedDuration::ZERO)).unwrap_or_default()
     }
 
-    /// Sleeps until redriving or sweeping has something to do, or until a day is over before; false
+    /// Sleeps until redriving or sweeping has something to do, or until an hour is over before; false
     /// when nothing is left for them.
     pub(crate) async fn sleep_until_due(&self) -> bool {
         let redrive = self.due_in("redrive-dlq").await;
@@ -161,7 +180,7 @@ impl World {
             tokio::time::sleep(wait).await;
             self.next_minute().await;
         } else {
-            self.sleep_until_reconciling().await;
+            tokio::time::sleep(self.until_reconciling()).await;
         }
         true
     }
@@ -176,9 +195,14 @@ impl World {
         Duration::from_secs(at).saturating_sub(self.elapsed())
     }
 
-    /// Sleeps until then.
+    /// Sleeps until then, and on until there is something to reconcile.
     pub(crate) async fn sleep_until_reconciling(&self) {
-        tokio::time::sleep(self.until_reconciling()).await;
+        for _ in 0..MOST_HOURS {
+            tokio::time::sleep(self.until_reconciling()).await;
+            if self.is_due(RECONCILER).await {
+                break;
+            }
+        }
     }
 
     /// What reconciling came to.

@@ -10,6 +10,7 @@ use event_sourcing::reconciling::{
     Marker, Page, Position, PublishedMarkers, ReconcileError, StoredEvents,
 };
 use jiff::Timestamp;
+use reconcile_events::progress::{KeptProgress, Progress};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -122,6 +123,28 @@ impl History {
             found,
             next: (!is_last).then(|| (from + PAGE).to_string()),
         })
+    }
+}
+
+impl KeptProgress for History {
+    async fn read(&self) -> Result<Progress, ReconcileError> {
+        let Self(world) = self;
+        world.step().await;
+        if world.hits(Fault::Throttled) {
+            return Err(ReconcileError::Unavailable("throttled".into()));
+        }
+        world.progress.read().await
+    }
+
+    async fn keep(&self, progress: &Progress) -> Result<(), ReconcileError> {
+        let Self(world) = self;
+        world.step().await;
+        if world.hits(Fault::Throttled) {
+            return Err(ReconcileError::Unavailable("throttled".into()));
+        }
+        let kept = world.progress.keep(progress).await;
+        world.step().await;
+        kept
     }
 }
 
