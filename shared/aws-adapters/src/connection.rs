@@ -235,11 +235,5 @@ impl Connection {
     }
 }
 
-#[cfg(all(
-    test,
-    feature = "dead-letters",
-    feature = "logs",
-    feature = "ses",
-    feature = "ssm"
-))]
+#[cfg(test)]
 mod tests;

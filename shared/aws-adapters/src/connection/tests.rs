@@ -1,3 +1,11 @@
+#![cfg(all(
+    feature = "dead-letters",
+    feature = "feed",
+    feature = "logs",
+    feature = "ses",
+    feature = "ssm"
+))]
+
 use super::*;
 use crate::cloudwatch_markers::CloudWatchMarkers;
 use crate::dynamodb_dead_letters::DynamoDbDeadLetters;
@@ -37,12 +45,16 @@ fn to_a_silent_one() -> Connection {
 
 /// What a call came to that had the time of an invocation; it must not have been cut off as a
 /// whole, for then nobody could say what it was that did not answer.
-async fn in_an_invocation<T: Debug, E>(call: impl Future<Output = Result<T, E>>) -> E {
-    match budget::within(TIME, call).await {
-        Ok(answer) => answer
-            .map(|answer| panic!("an answer: {answer:?}"))
-            .unwrap_err(),
-        Err(late) => panic!("it outlived its invocation: {late}"),
+fn in_an_invocation<T: Debug, E>(
+    call: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = E> {
+    let call = Box::pin(call);
+    async {
+        match budget::within(TIME, call).await {
+            Ok(Ok(answer)) => panic!("an answer: {answer:?}"),
+            Ok(Err(error)) => error,
+            Err(late) => panic!("it outlived its invocation: {late}"),
+        }
     }
 }
 
@@ -74,6 +86,7 @@ async fn no_call_to_a_queue_outlives_its_invocation() {
     in_an_invocation(queue.delete("receipt")).await;
     let given_up = GivenUp {
         payload: json!({}),
+        request_id: None,
         class: Class::Permanent,
         cause: "no".into(),
         attempts: 1,
