@@ -9,6 +9,7 @@ use domain::inventory::{
 };
 use domain::money::{Amount, Currency};
 use domain::order::check_price;
+use domain::whole::Whole;
 use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
 use event_sourcing::execute::{Cause, retrying};
@@ -26,9 +27,9 @@ const PURPOSE: &str = "restock-inventory";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RestockRequest {
     /// Pieces to add.
-    restock: Option<u32>,
+    restock: Option<Whole>,
     /// Pieces that there are, after counting.
-    available: Option<u32>,
+    available: Option<Whole>,
     /// What a piece costs from now on.
     unit_price: Option<Amount>,
     /// Currency of the price; USD where none is given.
@@ -160,7 +161,7 @@ where
 }
 
 fn accept(request: RestockRequest) -> Result<(RestockCommand, Option<Price>), Problem> {
-    let bounded = |field: &str, pieces: u32| {
+    let bounded = |field: &str, Whole(pieces): Whole| {
         if pieces > MAX_RESTOCK {
             return Err(Problem::invalid(
                 field,

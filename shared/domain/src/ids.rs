@@ -4,9 +4,9 @@ use event_sourcing::ids::derive;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Longest id that is accepted, in bytes. Partition keys of `DynamoDB` may have 2,048; ours are
-/// short because every event repeats them and each started KB is a write unit.
-pub const MAX_ID_BYTES: usize = 128;
+/// Longest id that is accepted, in characters. Partition keys of `DynamoDB` may have 2,048 bytes;
+/// ours are short because every event repeats them and each started KB is a write unit.
+pub const MAX_ID_CHARS: usize = 128;
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,8 +14,8 @@ pub enum IdError {
     /// The text has no characters.
     #[error("must not be empty")]
     Empty,
-    /// The text is longer than [`MAX_ID_BYTES`].
-    #[error("must have at most {MAX_ID_BYTES} bytes, has {0}")]
+    /// The text is longer than [`MAX_ID_CHARS`].
+    #[error("must have at most {MAX_ID_CHARS} characters, has {0}")]
     TooLong(usize),
     /// Control characters or white space at an end would make two ids look alike.
     #[error("must have no control characters and no white space at its ends")]
@@ -26,8 +26,9 @@ fn check(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
-    if text.len() > MAX_ID_BYTES {
-        return Err(IdError::TooLong(text.len()));
+    let characters = text.chars().count();
+    if characters > MAX_ID_CHARS {
+        return Err(IdError::TooLong(characters));
     }
     if text.trim() != text || text.chars().any(char::is_control) {
         return Err(IdError::Unprintable);
@@ -132,6 +133,7 @@ mod tests {
         assert_eq!(OrderId::parse("żółw-🐢").unwrap().as_str(), "żółw-🐢");
         assert_eq!(OrderId::parse(""), Err(IdError::Empty));
         assert_eq!(OrderId::parse("x".repeat(129)), Err(IdError::TooLong(129)));
+        assert!(OrderId::parse("茶".repeat(128)).is_ok());
         for odd in [" a", "a\t", "a\u{0}b", "\n"] {
             assert_eq!(OrderId::parse(odd), Err(IdError::Unprintable), "{odd:?}");
         }

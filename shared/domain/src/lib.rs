@@ -3,7 +3,7 @@
 //!
 //! Every aggregate is a [`event_sourcing::decider::Decider`]. Reading order: [`order`] (the aggregate and its
 //! saga), [`inventory`] (what an event moves in stock), [`payment`], [`notification`],
-//! [`order_summary`] (the read model as a fold), [`access`] (who may do what), [`money`], [`ids`], `schema` (what is published about
+//! [`order_summary`] (the read model as a fold), [`access`] (who may do what), [`money`], [`ids`], [`whole`], `schema` (what is published about
 //! the stored format; feature `schema`).
 
 pub mod access;
@@ -17,3 +17,4 @@ pub mod payment;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod stored_events;
+pub mod whole;

@@ -111,7 +111,7 @@ fn domain(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
         &values,
         &["schema!(Amount"],
         &format!(
-            "schema!({pascal}Id, {{\"type\": \"string\", \"minLength\": 1, \"maxLength\": MAX_ID_BYTES}});\n"
+            "schema!({pascal}Id, {{\"type\": \"string\", \"minLength\": 1, \"maxLength\": MAX_ID_CHARS}});\n"
         ),
     )?;
     let schema = path("schema.rs");

@@ -50,6 +50,7 @@ pub struct RequestedLine {
     /// What is bought.
     pub sku: crate::ids::Sku,
     /// How many pieces, 1 to [`MAX_QUANTITY`].
+    #[serde(deserialize_with = "crate::whole::whole")]
     pub quantity: u32,
     /// What one piece costs; zero for a gift.
     pub unit_price: Amount,

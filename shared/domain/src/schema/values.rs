@@ -1,6 +1,6 @@
 //! The schemas of values that say more than their JSON type: ids, amounts, currencies.
 
-use crate::ids::{MAX_ID_BYTES, OrderId, Sku, UserId};
+use crate::ids::{MAX_ID_CHARS, OrderId, Sku, UserId};
 use crate::money::{Amount, Currency, MAX_AMOUNT};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -19,8 +19,8 @@ macro_rules! schema {
     };
 }
 
-schema!(OrderId, {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES});
-schema!(UserId, {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES});
-schema!(Sku, {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES});
+schema!(OrderId, {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS});
+schema!(UserId, {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS});
+schema!(Sku, {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS});
 schema!(Amount, {"type": "number", "minimum": 0, "maximum": MAX_AMOUNT});
 schema!(Currency, {"type": "string", "pattern": "^[A-Z]{3}$"});
