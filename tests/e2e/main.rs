@@ -20,6 +20,7 @@ mod generator;
 mod healing;
 mod interruptions;
 mod load;
+mod open_api;
 mod operators_decide_about_letters;
 mod operators_reach_a_stack;
 mod order_is_not_delivered;
