@@ -14,17 +14,29 @@ fn document() -> Value {
 }
 
 #[test]
-fn the_open_api_document_has_every_route_and_no_other() {
+fn the_open_api_document_has_every_route_with_its_scopes_and_no_other() {
     let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
     let stack = Stack::from_yaml(&template, &Context::default()).unwrap();
-    let routes: BTreeSet<_> = stack.routes.iter().map(sam_template::Route::key).collect();
+    let routes: BTreeSet<_> = stack
+        .routes
+        .iter()
+        .map(|route| {
+            let scopes = stack.authorization(route).map(|needed| needed.scopes.to_vec());
+            (route.key(), scopes.unwrap_or_default())
+        })
+        .collect();
     let document = document();
     let paths = document["paths"].as_object().unwrap();
     let told: BTreeSet<_> = paths
         .iter()
         .flat_map(|(path, operations)| {
             let methods = METHODS.iter().filter(|one| operations.get(**one).is_some());
-            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+            methods.map(move |method| {
+                let scopes = operations[method]["security"][0]["Tokens"].as_array();
+                let scopes = scopes.into_iter().flatten();
+                let scopes: Vec<_> = scopes.map(|one| one.as_str().unwrap().to_owned()).collect();
+                (format!("{} {path}", method.to_uppercase()), scopes)
+            })
         })
         .collect();
     assert_eq!(told, routes);

@@ -61,7 +61,7 @@ def main():
 def run(emulator, issuer, template, programs):
     """Deploys and orders; gives the names of what failed."""
     started = time.monotonic()
-    parameters = {"Architecture": "x86_64"}
+    parameters = {"Architecture": "x86_64", "JwtIssuer": issuer.url, "JwtAudience": AUDIENCE}
     template = packaged(template, programs, emulator.client("s3"))
     outputs, resources = deploy(emulator, template, STACK, parameters)
     body = routes.document(template, "OrdersApi")
@@ -69,10 +69,11 @@ def run(emulator, issuer, template, programs):
                          parameters)
     say(f"deployed {len(resources)} resources and {len(keys)} routes by CloudFormation in "
         f"{time.monotonic() - started:.1f} s")
-    token = issuer.token("ada", AUDIENCE)
-    shop = Shop(emulator, resources["OrdersApi"], outputs["EventBus"], token)
+    operator = issuer.token("ada", AUDIENCE, "orders:operate", "inventory:write")
+    shop = Shop(emulator, resources["OrdersApi"], outputs["EventBus"], operator)
     checks = [(path.stem, lambda path=path: sample(shop, path))
               for path in sorted((ROOT / "events/demo").glob("*.json"))]
+    checks.append(("who may do what", lambda: guarded(shop, issuer)))
     checks.append(("notified once", lambda: notified(emulator, outputs["EventStoreTable"])))
     checks.append(("queues empty", lambda: queues_empty(emulator)))
     return [name for name, check in checks if not passes(name, check)]
@@ -93,6 +94,24 @@ def sample(shop, path):
     told = json.loads(path.read_text())
     shop.play(told)
     return told["expect"]["status"]
+
+
+def guarded(shop, issuer):
+    """Without a valid token nothing is answered, and customers see their own orders only."""
+    token = lambda subject, *scopes, **told: issuer.token(subject, AUDIENCE, *scopes, **told)
+    asked = [
+        (401, "/users/abc123/orders", "no.valid.token"),
+        (401, "/users/abc123/orders", token("abc123", "orders:read", expires_in=-60)),
+        (401, "/users/abc123/orders", issuer.token("abc123", "somebody-else", "orders:read")),
+        (403, "/users/abc123/orders", token("abc123", "orders:write")),
+        (403, "/users/abc123/orders", token("mallory", "orders:read")),
+        (200, "/users/abc123/orders", token("abc123", "orders:read")),
+    ]
+    for wanted, path, one in asked:
+        status, answer = shop.send("GET", path, token=one)
+        if status != wanted:
+            raise Mismatch(f"GET {path} answers {status}, not {wanted}: {json.dumps(answer)}")
+    return f"{len(asked)} requests"
 
 
 def notified(emulator, table):

@@ -63,10 +63,10 @@ def create(gateway, api_id, body, resources, parameters):
 
 def _jwt(authorizer, parameters):
     told = authorizer["jwtConfiguration"]
-    value = lambda node: parameters[node["Ref"]] if isinstance(node, dict) else node
+    # A list of one parameter is that parameter, for it is a list itself.
     return {
-        "Issuer": value(told["issuer"]),
-        "Audience": [value(one) for one in told["audience"]],
+        "Issuer": parameters[told["issuer"]["Ref"]],
+        "Audience": parameters[told["audience"]["Ref"]].split(","),
     }
 
 
