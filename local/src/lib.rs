@@ -36,6 +36,7 @@ mod log_groups;
 mod log_tail;
 mod mappings;
 pub mod open_files;
+mod permissions;
 pub mod programs;
 mod queue_source;
 pub mod queues;

@@ -26,6 +26,7 @@ mod operators_reach_a_stack;
 mod order_is_not_delivered;
 mod order_is_paid_and_confirmed;
 mod oversell;
+mod permissions;
 mod questions;
 mod real_adapters;
 mod rebuild;

@@ -2,7 +2,8 @@
 //! `tests/http-api/run`.
 
 use crate::system::workspace;
-use sam_template::{Context, Stack};
+use local::template::context_to_read;
+use sam_template::Stack;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -16,12 +17,14 @@ fn document() -> Value {
 #[test]
 fn the_open_api_document_has_every_route_with_its_scopes_and_no_other() {
     let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let stack = Stack::from_yaml(&template, &Context::default()).unwrap();
+    let stack = Stack::from_yaml(&template, &context_to_read()).unwrap();
     let routes: BTreeSet<_> = stack
         .routes
         .iter()
         .map(|route| {
-            let scopes = stack.authorization(route).map(|needed| needed.scopes.to_vec());
+            let scopes = stack
+                .authorization(route)
+                .map(|needed| needed.scopes.to_vec());
             (route.key(), scopes.unwrap_or_default())
         })
         .collect();

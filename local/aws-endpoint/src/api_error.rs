@@ -3,6 +3,8 @@
 use awsim_core::AwsError;
 use serde_json::{Map, Value};
 
+use crate::access::Access;
+
 /// An AWS error answer: what a caller sees as status, `__type` and message.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -39,6 +41,27 @@ impl ApiError {
         Self {
             status: 500,
             ..Self::new("InternalServerError", message)
+        }
+    }
+
+    /// IAM's answer to who may not do something.
+    pub(crate) fn access_denied(caller: &str, service: &str, access: &Access) -> Self {
+        let status = match service {
+            "lambda" | "ses" | "sqs" => 403,
+            _ => 400,
+        };
+        let Access {
+            action, resource, ..
+        } = access;
+        Self {
+            status,
+            ..Self::new(
+                "AccessDeniedException",
+                format!(
+                    "User: {caller} is not authorized to perform: {action} on resource: {resource} \
+                     because no identity-based policy allows the {action} action"
+                ),
+            )
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::ApiError;
+use crate::access::Permissions;
 use crate::dynamodb::{DynamoDb, Settings};
 use crate::endpoint_error::EndpointError;
 use crate::events::{EventSink, Events};
@@ -119,6 +120,8 @@ impl Endpoint {
             sites: Sites::default(),
             meter: Meter::default(),
             faults: options.faults,
+            permissions: RwLock::default(),
+            region: region.to_owned(),
             account: account.to_owned(),
         });
         let (stop, stopped) = watch::channel(false);
@@ -196,6 +199,13 @@ impl Endpoint {
     /// without `WithDecryption`, its value is not the plain one.
     pub fn set_secure_parameter(&self, name: &str, value: &str) {
         self.services.parameters.set(name, value, true);
+    }
+
+    /// From now on callers may do over HTTP what these permissions allow; before, everything.
+    pub fn register_permissions(&self, permissions: Arc<dyn Permissions>) {
+        let mut registered =
+            (self.services.permissions.write()).unwrap_or_else(PoisonError::into_inner);
+        *registered = Some(permissions);
     }
 
     /// Creates a log group, unless there is one.

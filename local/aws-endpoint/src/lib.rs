@@ -14,12 +14,14 @@
 //! - `sqs`, `events`, `functions`, `parameters`, `mail`: the smaller services
 //! - [`Site`]: what a host serves at the same address and is none of AWS
 //! - [`MeterSnapshot`], [`Faults`]: what was called, and what goes wrong on purpose
+//! - [`Permissions`]: who may call what, as policies of IAM do
 //!
 //! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
 //! `changes.jsonl` (the change log with checkpoints), `queues.json`,
 //! `parameters.json` (those that were put), `logs.jsonl` (the lines of log
 //! groups), `lock`.
 
+mod access;
 mod api_error;
 mod clock;
 mod dynamodb;
@@ -39,6 +41,7 @@ mod sites;
 mod sqs;
 mod streams;
 
+pub use access::{Access, Permissions};
 pub use api_error::ApiError;
 pub use async_trait::async_trait;
 pub use endpoint::{Endpoint, Options};

@@ -164,9 +164,11 @@ async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Byt
                 Fault::PartialPutEvents(failing) => failing,
                 _ => &[],
             };
-            match invoked {
-                Some(call) => services.functions.call(call).await.map(Served::Whole),
-                None => services
+            let allowed = services.authorize(&caller, service, &operation, &request);
+            match (allowed, invoked) {
+                (Err(denied), _) => Err(denied),
+                (Ok(()), Some(call)) => services.functions.call(call).await.map(Served::Whole),
+                (Ok(()), None) => services
                     .call(service, &operation, request, failing, &mut usage)
                     .await
                     .map(Served::Document),

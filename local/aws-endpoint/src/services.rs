@@ -1,10 +1,11 @@
 //! All services of one endpoint, and which of them a call is for.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::access::{Permissions, Site};
 use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::faults::Faults;
@@ -29,10 +30,37 @@ pub(crate) struct Services {
     pub(crate) sites: Sites,
     pub(crate) meter: Meter,
     pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) permissions: RwLock<Option<Arc<dyn Permissions>>>,
+    pub(crate) region: String,
     pub(crate) account: String,
 }
 
 impl Services {
+    /// Refuses what the caller may not do, as IAM does.
+    pub(crate) fn authorize(
+        &self,
+        caller: &str,
+        service: &str,
+        operation: &str,
+        request: &Value,
+    ) -> Result<(), ApiError> {
+        let permissions = self.permissions.read();
+        let permissions = permissions.unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(permissions) = permissions else {
+            return Ok(());
+        };
+        let site = Site {
+            region: &self.region,
+            account: &self.account,
+        };
+        for access in site.accesses(service, operation, request) {
+            if !permissions.allows(caller, &access) {
+                return Err(ApiError::access_denied(caller, service, &access));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) async fn call(
         &self,
         service: &str,

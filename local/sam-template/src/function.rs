@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::error::TemplateError;
 use crate::intrinsic::{Declaration, Resolver};
+use crate::policy::{self, Statement};
 use crate::properties::Properties;
 
 /// Longest that AWS keeps an asynchronous event: six hours.
@@ -65,8 +66,9 @@ pub struct Function {
     pub on_success: Option<String>,
     /// ARN of the queue that gets the bare asynchronous events that were given up.
     pub dead_letter: Option<String>,
-    /// `Policies`, resolved: managed policy names, SAM policy templates and statements.
-    pub policies: Vec<Value>,
+    /// `Policies`, resolved; none when managed policies or SAM's policy templates are among them,
+    /// which say elsewhere what they allow.
+    pub permissions: Option<Vec<Statement>>,
 }
 
 pub(crate) fn read(
@@ -141,12 +143,7 @@ pub(crate) fn read(
         on_failure: None,
         on_success: None,
         dead_letter: dead_letter(resolver, properties)?,
-        policies: Vec::new(),
-    };
-    function.policies = match properties.json("Policies") {
-        None => Vec::new(),
-        Some(Value::Array(policies)) => policies,
-        Some(policy) => vec![policy],
+        permissions: permissions(properties)?,
     };
     if let Some(mut config) = properties.map("EventInvokeConfig")? {
         let retries = config.unsigned("MaximumRetryAttempts", (0, 2))?;
@@ -161,6 +158,15 @@ pub(crate) fn read(
         config.finish()?;
     }
     Ok(function)
+}
+
+fn permissions(properties: &mut Properties<'_>) -> Result<Option<Vec<Statement>>, TemplateError> {
+    let policies = match properties.json("Policies") {
+        None => Vec::new(),
+        Some(Value::Array(policies)) => policies,
+        Some(policy) => vec![policy],
+    };
+    policy::statements(&policies).map_err(|problem| properties.invalid("Policies", problem))
 }
 
 /// The Cargo binary that SAM's `rust-cargolambda` build would take.

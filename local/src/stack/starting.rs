@@ -32,6 +32,7 @@ use crate::lambda_api::{LambdaApi, LambdaApiServer};
 use crate::log_groups::LogGroups;
 use crate::log_tail::LogTail;
 use crate::mappings::{MappingContext, Mappings};
+use crate::permissions::Permissions;
 use crate::programs;
 use crate::queues::Queues;
 use crate::schedules::Schedules;
@@ -60,6 +61,8 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let stack = Arc::new(template::read(&options.template, &context)?);
     create_resources(&endpoint, &stack).await?;
     serve_issuer(&endpoint, &stack, options.data_dir.clone()).await?;
+    let permissions = Permissions::of(&stack)?;
+    endpoint.register_permissions(Arc::new(permissions));
 
     let logs = Arc::clone(&options.logs);
     let logs = Arc::new(LogGroups::new(logs, &endpoint, &stack));

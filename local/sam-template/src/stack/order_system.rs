@@ -46,9 +46,10 @@ fn functions_take_what_globals_and_they_say() {
     assert_eq!(variable("EVENT_STORE_TABLE"), "shop-EventStore");
     assert_eq!(variable("LOG_LEVEL"), "debug");
     assert_eq!(variable("GRACE"), "10");
+    let statements = function.permissions.as_ref().unwrap();
     assert_eq!(
-        function.policies[0]["Statement"][0]["Resource"],
-        "arn:aws:dynamodb:us-east-1:000000000000:table/shop-EventStore"
+        statements[0].resources,
+        ["arn:aws:dynamodb:us-east-1:000000000000:table/shop-EventStore"]
     );
     assert_eq!(function.async_retries, 2);
     assert_eq!(function.maximum_event_age, Duration::from_hours(6));

@@ -1,0 +1,118 @@
+//! Each function may do what it does, and nothing else.
+//!
+//! What no policy allows is refused by `cargo local`, so every flow of these tests shows that what is
+//! needed is granted. That what is granted is needed is shown by what all of them asked for together:
+//! `.ci/run` asks that after the others.
+
+use std::collections::BTreeSet;
+
+use local::template::context_to_read;
+use sam_template::{Context, Stack};
+use serde_json::Value;
+
+use crate::system::{System, changed_template, order, permissions_folder, workspace};
+
+/// Granted and not used by any flow of the tests: function, action, and why it is granted.
+const UNUSED: [(&str, &str, &str); 0] = [];
+
+/// An action that a function asked for, or was granted, on a resource.
+type Asked = (String, String, String);
+
+/// What the systems of all tests asked for.
+fn asked() -> BTreeSet<Asked> {
+    let files = std::fs::read_dir(permissions_folder()).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let mut asked = BTreeSet::new();
+    for text in texts {
+        // The last line of a process that was killed may be cut off.
+        let whole = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let allowed = whole.filter(|line: &Value| line["allowed"] == true);
+        asked.extend(allowed.map(|line| {
+            let field = |name: &str| line[name].as_str().unwrap().to_owned();
+            (field("function"), field("action"), field("resource"))
+        }));
+    }
+    asked
+}
+
+/// What the template grants, with everything that can be turned on.
+fn granted() -> BTreeSet<Asked> {
+    let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let on = [("PaymentGateway", "stripe"), ("Notifier", "ses")];
+    let context = Context {
+        parameters: on
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..context_to_read()
+    };
+    let stack = Stack::from_yaml(&template, &context).unwrap();
+    let mut granted = BTreeSet::new();
+    for function in &stack.functions {
+        for statement in function.permissions.as_ref().unwrap() {
+            for action in &statement.actions {
+                for resource in &statement.resources {
+                    granted.insert((function.name.clone(), action.clone(), resource.clone()));
+                }
+            }
+        }
+    }
+    granted
+}
+
+fn is_used((function, action, pattern): &Asked, used: &BTreeSet<Asked>) -> bool {
+    // A stream's label is the time at which it was made, which a template cannot know.
+    let table = pattern.split_once("/stream/").map(|(table, _)| table);
+    let pattern = table.map_or_else(|| pattern.clone(), |table| format!("{table}/stream/*"));
+    used.iter().any(|(by, what, resource)| {
+        (by, what) == (function, action) && sam_template::policy::is_like(&pattern, resource)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_policy_allows_is_refused() {
+    let (_folder, template) = changed_template(|template| {
+        let granted = "Action: [dynamodb:PutItem]\n              Resource: !GetAtt EventStore.Arn";
+        assert!(
+            template.contains(granted),
+            "what place-order may do is written otherwise"
+        );
+        template.replacen(granted, &granted.replace("PutItem", "GetItem"), 1)
+    });
+    let system = System::start(&["--template", &template]);
+    let answer = system
+        .post_order("key", &order("ada", "tea", 1, "4.5"))
+        .await;
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    assert!(system.stored().await.streams.is_empty());
+}
+
+#[test]
+#[ignore = "asks what all other tests did: run it after them"]
+fn what_functions_are_granted_is_used_by_them() {
+    let used = asked();
+    let excused = |(function, action, _): &Asked| {
+        let excuses = |(by, what, _): &(&str, &str, &str)| by == function && what == action;
+        UNUSED.iter().any(excuses)
+    };
+    let granted = granted();
+    let unused: Vec<_> = granted
+        .iter()
+        .filter(|grant| !is_used(grant, &used))
+        .collect();
+    let unexplained: Vec<_> = unused.iter().filter(|grant| !excused(grant)).collect();
+    assert!(
+        unexplained.is_empty(),
+        "granted and never used: {unexplained:#?}"
+    );
+    for (function, action, _) in UNUSED {
+        let still = unused
+            .iter()
+            .any(|(by, what, _)| (by.as_str(), what.as_str()) == (function, action));
+        assert!(
+            still,
+            "{function} uses {action} by now: take it out of the list"
+        );
+    }
+}
