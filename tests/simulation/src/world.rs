@@ -79,6 +79,8 @@ pub struct World {
     pub(crate) queues: Mutex<Queues>,
     /// Dead letters.
     pub(crate) letters: InMemoryDeadLetters,
+    /// Letters that a consumer is called with now.
+    pub(crate) in_flight: Mutex<BTreeSet<String>>,
     /// Ids of events that nobody will ever take.
     pub(crate) poison: Mutex<BTreeSet<String>>,
     /// How far reconciling is.
@@ -122,6 +124,7 @@ impl World {
             rows: KeptRows::default(),
             queues: Mutex::default(),
             letters: InMemoryDeadLetters::default(),
+            in_flight: Mutex::default(),
             poison: Mutex::default(),
             progress: InMemoryProgress::default(),
             markers: Mutex::default(),

@@ -57,6 +57,13 @@ impl Calls {
     }
 
     fn made(&self, letter: &DeadLetter, call: &str) {
+        let world = &self.world;
+        let overlaps = !lock(&world.in_flight).insert(letter.letter_id.clone());
+        // A claim is a lease, and its end is told by clocks: where they jump, it can be taken over
+        // while its call goes on.
+        if overlaps && world.faults.counts().of(Fault::ClockJump) > 0 {
+            world.excuse_mail_to_come(&letter.payload["detail"], call);
+        }
         let untold = Untold {
             trigger: letter.payload["detail"].clone(),
             call: call.to_owned(),
@@ -134,8 +141,10 @@ impl Platform for RedriverPlatform {
         let (calling, program) = (Arc::clone(world), function());
         let call = invocation.request_id.clone();
         self.calls.made(letter, &call);
+        let letter_id = letter.letter_id.clone();
         spawn(async move {
             let outcome = calling.invoke_as(&program, invocation).await;
+            lock(&calling.in_flight).remove(&letter_id);
             // Nobody may wait for it any more.
             let _ = tell.send(outcome);
         });
