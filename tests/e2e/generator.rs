@@ -204,8 +204,8 @@ fn a_new_consumer_is_wired_listed_sampled_and_hosted() {
             .contains("try-generator = { workspace = true }")
     );
     assert!(
-        copy.read("tests/e2e/sample_events.rs")
-            .contains("(\"try-generator\", Value::Null),")
+        copy.read("tests/sample-events/answers.json")
+            .contains("{\"call\": \"try-generator\", \"answer\": null},")
     );
 }
 

@@ -279,9 +279,9 @@ fn sample(plan: &mut Plan, name: &Name, event: &EventType) -> Result<(), LocalEr
     let kebab = name.kebab();
     plan.create(&format!("events/{kebab}.json"), fill(EVENT, &values))?;
     plan.insert(
-        "tests/e2e/sample_events.rs",
-        &["    for (name, expected) in [", "    ] {"],
-        &format!("        (\"{kebab}\", Value::Null),\n"),
+        "tests/sample-events/answers.json",
+        &["  {\"call\": \"redrive-dlq\""],
+        &format!("  {{\"call\": \"{kebab}\", \"answer\": null}},\n"),
     )
 }
 
