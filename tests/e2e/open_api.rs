@@ -1,4 +1,4 @@
-//! The OpenAPI document is that of the template's routes. What their answers look like is held by
+//! The `OpenAPI` document is that of the template's routes. What their answers look like is held by
 //! `tests/http-api/run`.
 
 use crate::system::workspace;
