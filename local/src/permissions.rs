@@ -38,9 +38,7 @@ pub(crate) struct Permissions {
 impl Permissions {
     pub(crate) fn of(stack: &sam_template::Stack) -> Result<Self, LocalError> {
         let held = stack.functions.iter().filter_map(|function| {
-            let mut statements = function.permissions.clone()?;
-            let resources = statements.iter_mut().flat_map(|one| &mut one.resources);
-            resources.for_each(any_label);
+            let statements = function.permissions.clone()?;
             let name = function.name.clone();
             Some((programs::caller(&name), (name, statements)))
         });
@@ -69,13 +67,6 @@ impl Permissions {
             let _ = writeln!(file, "{line}");
             known.insert(asked);
         }
-    }
-}
-
-/// The stream's label is the time at which it was made, which a template cannot know.
-fn any_label(resource: &mut String) {
-    if let Some((table, _)) = resource.split_once("/stream/") {
-        *resource = format!("{table}/stream/*");
     }
 }
 

@@ -143,11 +143,8 @@ fn granted() -> BTreeSet<Asked> {
 }
 
 fn is_used((function, action, pattern): &Asked, used: &BTreeSet<Asked>) -> bool {
-    // A stream's label is the time at which it was made, which a template cannot know.
-    let table = pattern.split_once("/stream/").map(|(table, _)| table);
-    let pattern = table.map_or_else(|| pattern.clone(), |table| format!("{table}/stream/*"));
     used.iter().any(|(by, what, resource)| {
-        (by, what) == (function, action) && sam_template::policy::is_like(&pattern, resource)
+        (by, what) == (function, action) && sam_template::policy::is_like(pattern, resource)
     })
 }
 

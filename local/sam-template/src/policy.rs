@@ -12,7 +12,7 @@ pub struct Statement {
     pub allows: bool,
     /// Patterns of actions, such as `dynamodb:PutItem`; `*` and `?` stand for anything.
     pub actions: Vec<String>,
-    /// Patterns of ARNs.
+    /// Patterns of ARNs; a table's stream is meant whatever its label is.
     pub resources: Vec<String>,
     /// Under which conditions it counts: all of them.
     pub conditions: Vec<Condition>,
@@ -90,10 +90,12 @@ impl Statement {
             Some("Deny") => false,
             _ => return Err("a statement's Effect is neither Allow nor Deny".to_owned()),
         };
+        let mut resources = texts(&statement["Resource"]).ok_or("a statement names no Resource")?;
+        resources.iter_mut().for_each(any_label);
         Ok(Self {
             allows,
             actions: texts(&statement["Action"]).ok_or("a statement names no Action")?,
-            resources: texts(&statement["Resource"]).ok_or("a statement names no Resource")?,
+            resources,
             conditions: conditions(&statement["Condition"])?,
         })
     }
@@ -140,6 +142,13 @@ fn conditions(told: &Value) -> Result<Vec<Condition>, String> {
         }
     }
     Ok(read)
+}
+
+/// A stream's label is the time at which it was made, which a template cannot know.
+fn any_label(resource: &mut String) {
+    if let Some((table, _)) = resource.split_once("/stream/") {
+        *resource = format!("{table}/stream/*");
+    }
 }
 
 /// A text, or a list of them, of one at least.
@@ -223,6 +232,20 @@ mod tests {
             &one,
             "dynamodb:PutItem",
             "arn:aws:dynamodb:r:1:table/EventStore/index/a"
+        ));
+    }
+
+    #[test]
+    fn a_stream_is_meant_whatever_its_label_is() {
+        let one = read(json!({"Effect": "Allow", "Action": "dynamodb:GetRecords",
+            "Resource": "arn:aws:dynamodb:r:1:table/EventStore/stream/1970-01-01T00:00:00.000"}));
+        let records = |resource: &str| allowed(&one, "dynamodb:GetRecords", resource);
+        assert!(records(
+            "arn:aws:dynamodb:r:1:table/EventStore/stream/2025-01-01T00:00:00.000"
+        ));
+        assert!(!records("arn:aws:dynamodb:r:1:table/EventStore"));
+        assert!(!records(
+            "arn:aws:dynamodb:r:1:table/Stock/stream/1970-01-01T00:00:00.000"
         ));
     }
 
