@@ -57,8 +57,15 @@ impl Permissions {
         })
     }
 
-    fn note(&self, asked: Asked) {
+    /// Notes what was asked for, once, where a list is kept.
+    fn note(&self, function: &str, access: &Access, allowed: bool) {
         let Some(file) = &self.file else { return };
+        let asked = Asked {
+            function: function.to_owned(),
+            action: access.action.clone(),
+            resource: access.resource.clone(),
+            allowed,
+        };
         let mut known = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains(&asked) {
             let line = serde_json::to_string(&asked).unwrap_or_default();
@@ -81,12 +88,7 @@ impl aws_endpoint::Permissions for Permissions {
             context,
         } = access;
         let allowed = policy::allowing(statements, action, resource, context).is_some();
-        self.note(Asked {
-            function: function.clone(),
-            action: action.clone(),
-            resource: resource.clone(),
-            allowed,
-        });
+        self.note(function, access, allowed);
         allowed
     }
 }
