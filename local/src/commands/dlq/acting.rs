@@ -38,12 +38,12 @@ pub(super) async fn purge(
     signed: &Signed,
     interruption: &mut Interruption,
 ) -> Result<ExitCode, LocalError> {
-    let Some(chosen) = interruption.or(desk.chosen(&args.choice)).await else {
+    let Some(chosen) = interruption.or(desk.chosen(&args.act.choice)).await else {
         return Ok(interrupted());
     };
     let chosen = chosen?;
-    let report = Report::of("purge", signed, args.dry_run, args.record.json);
-    if !args.dry_run && !args.yes {
+    let report = Report::of("purge", signed, args.act.dry_run, args.act.record.json);
+    if !args.act.dry_run && !args.yes {
         let Some(agreed) = interruption.or(agreed(&chosen.letters)).await else {
             return Ok(interrupted());
         };

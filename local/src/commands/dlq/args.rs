@@ -32,6 +32,9 @@ pub enum DlqCommand {
     /// others. Exits with 1 if a letter was not redriven.
     Redrive(RedriveArgs),
     /// Keep letters from being redriven, until they are released by `redrive`
+    #[command(after_help = "Examples:\n  \
+        cargo local dlq park process-payment/0f1e2d3c --why \"wait for the gateway's answer\"\n  \
+        cargo local dlq park --consumer notify-user --why \"mail is down until Monday\" --dry-run")]
     Park(ActArgs),
     /// Close a letter whose matter is settled; or settle the unknown payment of an order
     ///
@@ -259,11 +262,8 @@ pub struct RecordArgs {
     pub json: bool,
 }
 
-/// What to park.
+/// What to act on.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    cargo local dlq park process-payment/0f1e2d3c --why \"wait for the gateway's answer\"\n  \
-    cargo local dlq park --consumer notify-user --why \"mail is down until Monday\" --dry-run")]
 pub struct ActArgs {
     /// Say which letters are meant, and change nothing
     #[arg(long)]
@@ -286,21 +286,12 @@ pub struct ActArgs {
     cargo local dlq redrive process-payment/0f1e2d3c --why \"gateway mended\"\n  \
     cargo local dlq redrive --all --rate 5 --why \"after the outage\" --stack orderflow")]
 pub struct RedriveArgs {
-    /// Say which letters are meant, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
     /// Call so many consumers a second at most, such as 5 or 0.1
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rate: Option<f64>,
-    /// Which letters.
+    /// Which letters, who and why.
     #[command(flatten)]
-    pub choice: ChoiceArgs,
-    /// Who and why.
-    #[command(flatten)]
-    pub record: RecordArgs,
-    /// Of which system
-    #[command(flatten)]
-    pub system: SystemArgs,
+    pub act: ActArgs,
 }
 
 /// What to purge.
@@ -309,21 +300,12 @@ pub struct RedriveArgs {
     cargo local dlq purge notify-user/0f1e2d3c --why \"customer asked for no more mail\"\n  \
     cargo local dlq purge --consumer record-events --cause \"not an event\" --why garbage --dry-run")]
 pub struct PurgeArgs {
-    /// Say which letters are meant, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
-    /// Which letters.
+    /// Which letters, who and why.
     #[command(flatten)]
-    pub choice: ChoiceArgs,
-    /// Who and why.
-    #[command(flatten)]
-    pub record: RecordArgs,
-    /// Of which system
-    #[command(flatten)]
-    pub system: SystemArgs,
+    pub act: ActArgs,
 }
 
 /// What to resolve.

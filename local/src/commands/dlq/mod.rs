@@ -91,26 +91,26 @@ impl DlqCommand {
         match self {
             Self::List(args) => &args.system,
             Self::Show(args) => &args.system,
-            Self::Redrive(args) => &args.system,
+            Self::Redrive(args) => &args.act.system,
             Self::Park(args) => &args.system,
             Self::Resolve(args) => &args.system,
-            Self::Purge(args) => &args.system,
+            Self::Purge(args) => &args.act.system,
         }
     }
 
     fn record(&self) -> Option<&RecordArgs> {
         match self {
             Self::List(_) | Self::Show(_) => None,
-            Self::Redrive(args) => Some(&args.record),
+            Self::Redrive(args) => Some(&args.act.record),
             Self::Park(args) => Some(&args.record),
             Self::Resolve(args) => Some(&args.record),
-            Self::Purge(args) => Some(&args.record),
+            Self::Purge(args) => Some(&args.act.record),
         }
     }
 
     fn needs(&self) -> Needs {
         match self {
-            Self::Redrive(args) if !args.dry_run => Needs::Functions,
+            Self::Redrive(args) if !args.act.dry_run => Needs::Functions,
             Self::Resolve(args) if args.resolution.is_some() => Needs::Functions,
             _ => Needs::Tables,
         }

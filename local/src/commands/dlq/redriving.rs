@@ -53,7 +53,7 @@ pub(super) async fn run(
     signed: &Signed,
     interruption: &mut Interruption,
 ) -> Result<ExitCode, LocalError> {
-    if !args.dry_run && args.choice.letters.is_empty() {
+    if !args.act.dry_run && args.act.choice.letters.is_empty() {
         // What lies in the queues is chosen, too, and no letter redriven.
         let take_in = json!({"letters": []});
         match interruption
@@ -69,11 +69,11 @@ pub(super) async fn run(
         return Ok(interrupted());
     };
     let (chosen, behind) = found?;
-    let mut report = Report::of("redrive", signed, args.dry_run, args.record.json);
+    let mut report = Report::of("redrive", signed, args.act.dry_run, args.act.record.json);
     for (letter, earlier) in behind {
         report.tell(&letter, Outcome::Behind, Some(passes(&earlier)));
     }
-    if args.dry_run {
+    if args.act.dry_run {
         report.would(&chosen.letters);
         report.end();
         return Ok(report.code());
@@ -102,7 +102,7 @@ async fn chosen_and_behind(
     desk: &Desk<'_>,
     args: &RedriveArgs,
 ) -> Result<(Chosen, Vec<(String, String)>), LocalError> {
-    let mut chosen = desk.chosen(&args.choice).await?;
+    let mut chosen = desk.chosen(&args.act.choice).await?;
     chosen
         .letters
         .sort_by_cached_key(|one| (lane(one), one.version()));
