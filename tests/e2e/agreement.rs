@@ -1,28 +1,15 @@
 //! The template, the function folders, README's table and the sample events say the same.
 
-use local::template::context_to_read;
-use sam_template::{Context, Stack};
+use crate::repository::{read, stack};
+use crate::system::workspace;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap()
-}
 
 fn names_in(folder: &str) -> BTreeSet<String> {
-    fs::read_dir(root().join(folder))
+    fs::read_dir(workspace().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect()
-}
-
-fn the_stack() -> Stack {
-    Stack::from_yaml(&read("template.yaml"), &context_to_read()).unwrap()
 }
 
 fn logical_id(name: &str) -> String {
@@ -38,7 +25,7 @@ fn logical_id(name: &str) -> String {
 #[test]
 fn every_function_folder_is_a_function_of_the_template_under_its_name() {
     let folders = names_in("functions");
-    let stack = the_stack();
+    let stack = stack(&[]);
     let wired: BTreeSet<_> = stack
         .functions
         .iter()
@@ -67,7 +54,7 @@ fn every_function_is_a_default_member_of_the_workspace_and_nothing_else_is() {
 #[test]
 fn the_readme_lists_every_function_with_what_triggers_it() {
     let readme = read("README.md");
-    let stack = the_stack();
+    let stack = stack(&[]);
     let rows: Vec<_> = readme
         .lines()
         .filter(|line| line.starts_with("| ["))
@@ -112,7 +99,7 @@ const WITHOUT_TOKEN: &str = "POST /payments/webhook";
 
 #[test]
 fn every_route_but_the_webhook_has_an_authorizer_and_scopes_that_the_readme_tells() {
-    let stack = the_stack();
+    let stack = stack(&[]);
     let readme = read("README.md");
     assert!(stack.routes.len() > 8);
     for route in &stack.routes {
@@ -141,7 +128,7 @@ fn is_scope(word: &str) -> bool {
 
 #[test]
 fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() {
-    let stack = the_stack();
+    let stack = stack(&[]);
     for queue in &stack.queues {
         let owner = queue.name.strip_suffix("-dlq").unwrap();
         assert!(
@@ -176,11 +163,7 @@ fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() 
 
 #[test]
 fn the_parameter_by_which_operators_find_a_stack_names_its_tables_and_functions() {
-    let context = Context {
-        parameters: [("Prefix".to_owned(), "shop-".to_owned())].into(),
-        ..context_to_read()
-    };
-    let stack = Stack::from_yaml(&read("template.yaml"), &context).unwrap();
+    let stack = stack(&[("Prefix", "shop-")]);
     let parameter = stack
         .parameters
         .iter()
@@ -247,7 +230,7 @@ fn the_environment_for_cargo_lambda_watch_has_all_that_the_functions_need() {
         // Each function has another; without it the platform gets every failure.
         "DEAD_LETTER_QUEUE_URL",
     ];
-    for function in &the_stack().functions {
+    for function in &stack(&[]).functions {
         for name in function.environment.keys() {
             assert!(
                 given.contains(name) || optional.contains(&name.as_str()),
@@ -296,14 +279,14 @@ fn the_architecture_names_a_test_for_every_invariant_and_every_dependency() {
 /// Whether a test function, or a script, of this name is somewhere in the repository.
 fn is_defined(name: &str) -> bool {
     if name.contains('/') {
-        return root().join(name).exists();
+        return workspace().join(name).exists();
     }
     let wanted = format!("fn {name}(");
     let mut folders = vec![
-        root().join("shared"),
-        root().join("functions"),
-        root().join("local"),
-        root().join("tests"),
+        workspace().join("shared"),
+        workspace().join("functions"),
+        workspace().join("local"),
+        workspace().join("tests"),
     ];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

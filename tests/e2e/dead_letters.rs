@@ -1,7 +1,7 @@
 //! What a consumer gives up is kept with its cause, tried again, and parked when that is of no
 //! use: whichever way it failed.
 
-use crate::system::{System, changed_template, eventually, order};
+use crate::system::{System, eventually, order, template_whose_relay_fails};
 use aws_adapters::connection::Connection;
 use aws_adapters::dead_letter_message::{GivenUpBatch, event_in};
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
@@ -158,14 +158,7 @@ async fn garbage_in_a_dead_letter_queue_is_parked_as_it_is() {
 async fn after_the_cause_is_mended_a_redrive_finishes_the_order() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
-    let (_folder, broken) = changed_template(|template| {
-        template
-            .replace("EVENT_BUS_NAME: !Ref OrdersBus", "EVENT_BUS_NAME: nowhere")
-            .replace(
-                "MaximumRetryAttempts: 20\n            MaximumRecordAgeInSeconds",
-                "MaximumRetryAttempts: 0\n            MaximumRecordAgeInSeconds",
-            )
-    });
+    let (_folder, broken) = template_whose_relay_fails();
     let delay = "RedriveFirstDelaySeconds=3600";
     let system = System::start(&[
         "--template",

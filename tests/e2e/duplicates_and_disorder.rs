@@ -1,7 +1,7 @@
 //! Deliveries come twice, and in any order: nothing changes.
 
-use crate::system::{System, order, workspace};
-use local::template::context_to_read;
+use crate::repository::stack;
+use crate::system::{System, order};
 use sam_template::{Stack, Target};
 use serde_json::{Value, json};
 
@@ -56,8 +56,7 @@ async fn every_event_delivered_again_to_every_consumer_in_any_order_changes_noth
     let ids = orders_with_every_ending(&system).await;
     let before = system.stored().await;
     let events: Vec<_> = before.streams.values().flatten().collect();
-    let yaml = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let template = Stack::from_yaml(&yaml, &context_to_read()).unwrap();
+    let template = stack(&[]);
     let deliveries: Vec<_> = events
         .iter()
         .map(|event| delivered(event))

@@ -1,16 +1,11 @@
 //! The environments of `samconfig.toml` and the template's parameters agree.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use local::template::context_to_read;
 use sam_template::{Context, Stack};
 
-use crate::system::workspace;
-
-fn read(path: &str) -> String {
-    fs::read_to_string(workspace().join(path)).unwrap()
-}
+use crate::repository::{read, stack_in};
 
 /// The lines of a table of `samconfig.toml`.
 fn table<'t>(config: &'t str, name: &str) -> impl Iterator<Item = &'t str> + use<'t> {
@@ -37,7 +32,7 @@ fn stack(environment: &str) -> Stack {
         ..context_to_read()
     };
     assert_eq!(context.parameters["Stage"], environment);
-    Stack::from_yaml(&read("template.yaml"), &context).unwrap()
+    stack_in(&context)
 }
 
 #[test]

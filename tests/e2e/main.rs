@@ -31,6 +31,7 @@ mod questions;
 mod real_adapters;
 mod rebuild;
 mod reconciling;
+mod repository;
 mod restart;
 mod rules;
 mod sample_events;

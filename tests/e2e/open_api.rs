@@ -1,23 +1,19 @@
 //! The `OpenAPI` document is that of the template's routes. What their answers look like is held by
 //! `tests/http-api/run`.
 
-use crate::system::workspace;
-use local::template::context_to_read;
-use sam_template::Stack;
+use crate::repository::{read, stack};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 fn document() -> Value {
-    let path = workspace().join("docs/openapi.json");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_str(&read("docs/openapi.json")).unwrap()
 }
 
 #[test]
 fn the_open_api_document_has_every_route_with_its_scopes_and_no_other() {
-    let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let stack = Stack::from_yaml(&template, &context_to_read()).unwrap();
+    let stack = stack(&[]);
     let routes: BTreeSet<_> = stack
         .routes
         .iter()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::dead_letters::{of_nobody, publish, redrive, taken_in};
 use crate::operators_reach_a_stack::signed_in;
-use crate::system::{System, changed_template, command, eventually, order};
+use crate::system::{System, command, eventually, order, template_whose_relay_fails};
 
 /// Only an operator redrives, as long as a test takes.
 const LATE: [&str; 2] = ["--parameter", "RedriveFirstDelaySeconds=3600"];
@@ -247,14 +247,7 @@ async fn messages_that_are_no_letters_yet_are_counted() {
 async fn after_the_cause_is_mended_an_operator_redrives_by_filter() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
-    let (_folder, broken) = changed_template(|template| {
-        template
-            .replace("EVENT_BUS_NAME: !Ref OrdersBus", "EVENT_BUS_NAME: nowhere")
-            .replace(
-                "MaximumRetryAttempts: 20\n            MaximumRecordAgeInSeconds",
-                "MaximumRetryAttempts: 0\n            MaximumRecordAgeInSeconds",
-            )
-    });
+    let (_folder, broken) = template_whose_relay_fails();
     let started =
         |template: &[&str]| System::start(&[&["--data-dir", data][..], &LATE, template].concat());
     let system = started(&["--template", &broken]);

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use local::template::context_to_read;
-use sam_template::{Context, Stack};
 use serde_json::Value;
 
-use crate::system::{System, changed_template, order, permissions_folder, workspace};
+use crate::repository::stack;
+use crate::system::{System, changed_template, order, permissions_folder};
 
 /// Granted and not used by any flow of the tests: function, action, and why it is granted.
 const UNUSED: [(&str, &str, &str); 16] = [
@@ -120,15 +119,7 @@ fn asked() -> BTreeSet<Asked> {
 
 /// What the template grants, with everything that can be turned on.
 fn granted() -> BTreeSet<Asked> {
-    let template = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let on = [("PaymentGateway", "stripe"), ("Notifier", "ses")];
-    let context = Context {
-        parameters: on
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        ..context_to_read()
-    };
-    let stack = Stack::from_yaml(&template, &context).unwrap();
+    let stack = stack(&[("PaymentGateway", "stripe"), ("Notifier", "ses")]);
     let mut granted = BTreeSet::new();
     for function in &stack.functions {
         for statement in function.permissions.as_ref().unwrap() {

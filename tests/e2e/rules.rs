@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use local::template::context_to_read;
 use sam_template::Stack;
 use serde_json::{Value, json};
 
+use crate::repository::stack;
 use crate::system::workspace;
 
 /// Every rule, and the kinds of events that it takes: it takes no other.
@@ -76,14 +76,9 @@ fn rules(stack: &Stack) -> impl Iterator<Item = (&str, &sam_template::EventPatte
     rules.map(|rule| (rule.name.trim_start_matches("local-"), &rule.pattern))
 }
 
-fn the_stack() -> Stack {
-    let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    Stack::from_yaml(&template, &context_to_read()).unwrap()
-}
-
 #[test]
 fn every_sample_event_goes_to_the_rules_that_are_to_have_it_and_to_no_other() {
-    let stack = the_stack();
+    let stack = stack(&[]);
     let listed: BTreeSet<_> = RULES.iter().map(|(rule, _)| *rule).collect();
     let wired: BTreeSet<_> = rules(&stack).map(|(rule, _)| rule).collect();
     assert_eq!(wired, listed, "a rule without a line here");
@@ -111,7 +106,7 @@ fn every_sample_event_goes_to_the_rules_that_are_to_have_it_and_to_no_other() {
 
 #[test]
 fn the_rules_of_the_saga_take_nothing_that_the_store_did_not_publish() {
-    let stack = the_stack();
+    let stack = stack(&[]);
     for (name, mut event) in samples() {
         if kind(&event) == "plain" {
             continue;

@@ -1,11 +1,11 @@
 //! Every file in `events/` through the function that it is for.
 
+use crate::repository::read;
 use crate::system::{System, workspace};
 use serde_json::Value;
 
 fn sample(name: &str) -> Value {
-    let path = workspace().join("events").join(format!("{name}.json"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_str(&read(format!("events/{name}.json"))).unwrap()
 }
 
 /// The function that a sample is named after.
@@ -19,8 +19,7 @@ fn function_of(sample: &str) -> String {
 
 /// What the samples are answered with, one after the other; see `tests/sample-events/README.md`.
 fn steps() -> Vec<Value> {
-    let path = workspace().join("tests/sample-events/answers.json");
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_str(&read("tests/sample-events/answers.json")).unwrap()
 }
 
 /// Whether an answer is what is expected: part of it, where an object is.

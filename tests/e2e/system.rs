@@ -57,6 +57,18 @@ pub fn changed_template(change: impl FnOnce(String) -> String) -> (tempfile::Tem
     (folder, path)
 }
 
+/// The template with a relay that can publish nothing, and is given up at once.
+pub fn template_whose_relay_fails() -> (tempfile::TempDir, String) {
+    changed_template(|template| {
+        template
+            .replace("EVENT_BUS_NAME: !Ref OrdersBus", "EVENT_BUS_NAME: nowhere")
+            .replace(
+                "MaximumRetryAttempts: 20\n            MaximumRecordAgeInSeconds",
+                "MaximumRetryAttempts: 0\n            MaximumRecordAgeInSeconds",
+            )
+    })
+}
+
 /// `orderflow-local up` on free ports. Dropped, it is killed.
 pub struct System {
     child: Child,

@@ -8,27 +8,11 @@ use std::path::Path;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use local::cli::Cli;
-use local::template::context_to_read;
-use sam_template::{Context, Stack, WatchedMetric};
+use sam_template::{Stack, WatchedMetric};
 use serde_json::Value;
 
+use crate::repository::{read, stack};
 use crate::system::workspace;
-
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(workspace().join(path)).unwrap()
-}
-
-/// The template's stack with these parameters.
-fn stack(parameters: &[(&str, &str)]) -> Stack {
-    let context = Context {
-        parameters: parameters
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
-        ..context_to_read()
-    };
-    Stack::from_yaml(&read("template.yaml"), &context).unwrap()
-}
 
 /// `docs/runbooks/NAME.md`, out of an alarm's description.
 fn runbook(description: &str) -> &str {
