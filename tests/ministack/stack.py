@@ -5,9 +5,7 @@ import io
 import time
 import zipfile
 
-import boto3
-from awscli.customizations.cloudformation.yamlhelper import yaml_dump, yaml_parse
-from samtranslator.translator.transform import transform
+from awscli.customizations.cloudformation.yamlhelper import yaml_dump
 
 BUCKET = "artifacts"
 DEPLOY_SECONDS = 300

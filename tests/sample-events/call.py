@@ -97,8 +97,8 @@ def environment(system):
 class RuntimeInterfaceEmulator:
     """Each built bootstrap under AWS's own emulator of the runtime interface."""
 
-    def __init__(self, processes, system, programs):
-        found = list((ROOT / "target/ci-tools/sam").rglob("aws-lambda-rie-x86_64"))
+    def __init__(self, processes, system, programs, tools):
+        found = list(tools.rglob("aws-lambda-rie-x86_64"))
         if not found:
             raise SystemExit("there is no aws-lambda-rie-x86_64 in the SAM CLI's package")
         self._program = found[0]
@@ -135,8 +135,8 @@ class Watch:
     """`cargo lambda watch`, and `cargo lambda invoke`. All functions have the same environment there,
     so no dead-letter queue: what would go into it is an error."""
 
-    def __init__(self, processes, system, _programs):
-        self._program = ROOT / "target/ci-tools/cargo-lambda/bin/cargo-lambda"
+    def __init__(self, processes, system, _programs, tools):
+        self._program = tools / "bin/cargo-lambda"
         self._port = free_port()
         # The artifacts of `cargo build --release` are used, so nothing is built twice.
         command = [self._program, "lambda", "watch", "--release", "--invoke-port", str(self._port),
@@ -194,13 +194,14 @@ def order_is(system, state):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("way", choices=["rie", "watch"])
+    parser.add_argument("--tools", type=Path, required=True, help="where the tools are installed")
     parser.add_argument("--programs", type=Path, default=ROOT / "target/release")
     told = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder, Processes(Path(folder)) as processes:
         system = start_system(processes)
         way = {"rie": RuntimeInterfaceEmulator, "watch": Watch}[told.way](
-            processes, system, told.programs.resolve())
+            processes, system, told.programs.resolve(), told.tools)
         for step in json.loads((Path(__file__).with_name("answers.json")).read_text()):
             if "await" in step:
                 until(lambda: order_is(system, step["await"]), f"order {ORDER} {step['await']}")
