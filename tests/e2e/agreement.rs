@@ -208,7 +208,7 @@ fn every_function_has_a_sample_event_and_every_sample_event_a_function() {
                 sample == function.as_str() || sample.starts_with(&format!("{function}-"))
             })
             .unwrap_or_else(|| panic!("{file} is named after no function"));
-        let text = read(&format!("events/{file}"));
+        let text = read(format!("events/{file}"));
         serde_json::from_str::<serde_json::Value>(&text).unwrap();
         sampled.insert(function.clone());
     }
