@@ -134,4 +134,5 @@ functions! {
     "sweep-orders" => sweep_orders::run,
     "reconcile-events" => reconcile_events::run,
     "redrive-dlq" => redrive_dlq::run,
+    "erase-user" => erase_user::run,
 }

@@ -5,11 +5,15 @@
 //! invocation finds its own claim and sends (again, if the process died between sending and
 //! answering), and so does the redrive of that invocation, or of several of them. What cannot be
 //! sent is noted, so that a redrive can claim it anew.
+//!
+//! How the customer is reached is unsealed before all that, where the notifier needs it. Who had
+//! their data erased is not told any more: the fact is stored all the same, and says why.
 
 use crate::notifier::Notifier;
+use aws_adapters::order_contacts::{Contacts, Revealed};
 use domain::notification::{
     Notification, NotificationCommand, NotificationFailed, NotificationRejection,
-    NotificationState, UserNotified, notification_stream,
+    NotificationState, UserNotified, Withheld, notification_stream,
 };
 use domain::order::OrderEvent;
 use event_sourcing::chain::Head;
@@ -19,20 +23,23 @@ use event_sourcing::execute::{
     Cause, ExecuteError, Executed, Start, decode_optional, execute, retrying,
 };
 use event_sourcing::failure::Failure;
+use event_sourcing::sealing::keys::Sealing;
 use event_sourcing::store::EventStore;
 
 /// Notifies customers.
 #[derive(Debug)]
-pub struct Handler<S, N, C> {
+pub struct Handler<S, N, K, C> {
     /// Where notifications are noted.
     pub store: S,
     /// What reaches customers.
     pub notifier: N,
+    /// Unseals how customers are reached.
+    pub contacts: Contacts<K>,
     /// Tells when.
     pub clock: C,
 }
 
-impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
+impl<S: EventStore, N: Notifier, K: Sealing, C: Clock> Handler<S, N, K, C> {
     /// Handles one event of an order, in the invocation `request_id`, which redrives those of
     /// `redrive_of`, if any: what one of them claimed is sent by this one.
     ///
@@ -46,7 +53,7 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
     ) -> Result<(), Failure> {
         let event: Option<OrderEvent> =
             decode_optional(trigger).map_err(|error| Failure::from_error(&error))?;
-        let Some(notification) = event.as_ref().and_then(Notification::about) else {
+        let Some(mut notification) = event.as_ref().and_then(Notification::about) else {
             tracing::info!(
                 event_id = trigger.event_id,
                 event_type = trigger.event_type,
@@ -54,11 +61,13 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
             );
             return Ok(());
         };
+        let withheld = self.unseal(&mut notification).await?;
         let claim = NotificationCommand::Claim(UserNotified {
             order_id: notification.order_id.clone(),
             user_id: notification.user_id.clone(),
             about: trigger.event_type.clone(),
             claimed_by: request_id.to_owned(),
+            withheld,
         });
         let open = Start::From {
             state: NotificationState::Open,
@@ -75,6 +84,10 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
             );
             return Ok(());
         }
+        if let Some(withheld) = withheld {
+            tracing::info!(order_id = %notification.order_id, ?withheld, "not sent");
+            return Ok(());
+        }
         match retrying(|| self.notifier.send(&notification)).await {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -87,6 +100,25 @@ impl<S: EventStore, N: Notifier, C: Clock> Handler<S, N, C> {
                     .await?;
                 Err(failure)
             }
+        }
+    }
+
+    /// Puts the contact into the notification, or says why there is none to send to.
+    async fn unseal(&self, notification: &mut Notification) -> Result<Option<Withheld>, Failure> {
+        let Some(sealed) = &notification.sealed_contact else {
+            return Ok(None);
+        };
+        if !self.notifier.needs_contact() {
+            return Ok(None);
+        }
+        let (user, order) = (&notification.user_id, &notification.order_id);
+        let revealed = self.contacts.reveal(user, order, sealed).await;
+        match revealed.map_err(|error| Failure::from_error(&error))? {
+            Revealed::Contact(contact) => {
+                notification.contact = Some(contact);
+                Ok(None)
+            }
+            Revealed::Erased => Ok(Some(Withheld::ContactErased)),
         }
     }
 
@@ -124,6 +156,9 @@ mod tests {
     use aws_adapters::ses_mailer::MailError;
     use event_sourcing::clock::SystemClock;
     use event_sourcing::in_memory::InMemoryEventStore;
+    use event_sourcing::sealing::in_memory::{InMemorySubjectKeys, subject_keys};
+    use event_sourcing::sealing::keys::KeyErasure;
+    use event_sourcing::sealing::{Erasure, Sealed};
     use serde_json::json;
     use std::sync::Mutex;
 
@@ -131,6 +166,7 @@ mod tests {
     #[derive(Default)]
     struct Outbox {
         sent: Mutex<Vec<String>>,
+        to: Mutex<Vec<Option<String>>>,
         refuses: Mutex<bool>,
     }
 
@@ -140,16 +176,24 @@ mod tests {
                 return Err(MailError::Refused("no such sender".into()).into());
             }
             self.sent.lock().unwrap().push(notification.subject.clone());
+            let to = notification.contact.as_ref();
+            let to = to.map(|contact| contact.email.clone());
+            self.to.lock().unwrap().push(to);
             Ok(())
         }
     }
 
-    type Tested = Handler<InMemoryEventStore, Outbox, SystemClock>;
+    type Tested =
+        Handler<InMemoryEventStore, Outbox, InMemorySubjectKeys<SystemClock>, SystemClock>;
 
     fn a_handler() -> Tested {
         Handler {
             store: InMemoryEventStore::default(),
             notifier: Outbox::default(),
+            contacts: Contacts {
+                keys: subject_keys(SystemClock),
+                seals: true,
+            },
             clock: SystemClock,
         }
     }
@@ -240,6 +284,77 @@ mod tests {
         let mut event = plain();
         event.event_type = "CouponRedeemed".into();
         handler.handle(&event, "a", &[]).await.unwrap();
+        assert!(types(&handler).is_empty());
+    }
+
+    /// The event with its contact sealed.
+    async fn sealed(handler: &Tested) -> Envelope {
+        let mut event = plain();
+        event.data["contact"] = json!({"email": "a@x.de"});
+        event.data = handler.contacts.sealed_data(event.data).await.unwrap();
+        assert!(!event.data.to_string().contains("a@x.de"));
+        event
+    }
+
+    async fn erase(handler: &Tested) {
+        let erasure = Erasure {
+            at: SystemClock.now(),
+            by: "abc123".into(),
+        };
+        let table = handler.contacts.keys.table();
+        table.erase("abc123", &erasure).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_sealed_contact_is_unsealed_to_reach_the_customer() {
+        let handler = a_handler();
+        handler
+            .handle(&sealed(&handler).await, "a", &[])
+            .await
+            .unwrap();
+        let to = handler.notifier.to.lock().unwrap().clone();
+        assert_eq!(to, [Some("a@x.de".to_owned())]);
+        assert_eq!(handler.store.arrivals()[0].data.get("withheld"), None);
+    }
+
+    #[tokio::test]
+    async fn who_had_their_data_erased_is_not_told_and_the_fact_says_why() {
+        let handler = a_handler();
+        let event = sealed(&handler).await;
+        erase(&handler).await;
+        for delivery in ["a", "a", "b"] {
+            handler.handle(&event, delivery, &[]).await.unwrap();
+        }
+        assert!(handler.notifier.sent.lock().unwrap().is_empty());
+        assert_eq!(types(&handler), ["UserNotified"]);
+        let stored = &handler.store.arrivals()[0];
+        assert_eq!(stored.data["withheld"], "contact_erased");
+    }
+
+    #[tokio::test]
+    async fn what_failed_before_the_erasure_is_settled_by_its_redrive() {
+        let handler = a_handler();
+        let event = sealed(&handler).await;
+        *handler.notifier.refuses.lock().unwrap() = true;
+        assert!(handler.handle(&event, "a", &[]).await.is_err());
+        *handler.notifier.refuses.lock().unwrap() = false;
+        erase(&handler).await;
+        handler.handle(&event, "b", &[]).await.unwrap();
+        assert!(handler.notifier.sent.lock().unwrap().is_empty());
+        let stored = handler.store.arrivals();
+        assert_eq!(stored[2].event_type, "NotificationRetried");
+        assert_eq!(stored[2].data["withheld"], "contact_erased");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_contact_is_given_up_and_nothing_is_claimed() {
+        let handler = a_handler();
+        let mut event = sealed(&handler).await;
+        let text = event.data["sealedContact"].as_str().unwrap();
+        let damaged = Sealed::of_text(format!("{text}AAAA"));
+        event.data["sealedContact"] = json!(damaged.as_str());
+        let refused = handler.handle(&event, "a", &[]).await;
+        assert!(matches!(refused, Err(Failure::Permanent(_))), "{refused:?}");
         assert!(types(&handler).is_empty());
     }
 }

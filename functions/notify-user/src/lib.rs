@@ -7,6 +7,7 @@ pub mod notifier;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::order_contacts::{self, Contacts, KmsSubjectKeys};
 use aws_adapters::ses_mailer::SesMailer;
 use aws_adapters::sqs_dead_letter_queue::SqsDeadLetterQueue;
 use aws_adapters::{lambda, telemetry};
@@ -26,10 +27,16 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .dead_letter_queue
         .map(|url| aws.dead_letter_queue(url));
     let store = DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table);
+    let contacts = Contacts {
+        keys: order_contacts::keys(&aws, config.keys),
+        // Nothing is stored here that could be.
+        seals: false,
+    };
     match config.notifier {
-        NotifierChoice::Log => serve(store, LogNotifier, dead_letters).await,
+        NotifierChoice::Log => serve(store, LogNotifier, contacts, dead_letters).await,
         NotifierChoice::Ses { sender } => {
-            serve(store, SesMailer::new(aws.sesv2(), sender), dead_letters).await
+            let mailer = SesMailer::new(aws.sesv2(), sender);
+            serve(store, mailer, contacts, dead_letters).await
         }
     }
 }
@@ -37,11 +44,13 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 async fn serve(
     store: DynamoDbEventStore,
     notifier: impl Notifier,
+    contacts: Contacts<KmsSubjectKeys>,
     dead_letters: Option<SqsDeadLetterQueue>,
 ) -> Result<(), lambda_runtime::Error> {
     let handler = handler::Handler {
         store,
         notifier,
+        contacts,
         clock: SystemClock,
     };
     let handler = &handler;

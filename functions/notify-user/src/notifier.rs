@@ -23,6 +23,11 @@ impl Retryable for NotifierError {
 
 /// Reaches customers.
 pub trait Notifier: Send + Sync {
+    /// Whether it needs to know how a customer is reached. If not, nobody unseals that.
+    fn needs_contact(&self) -> bool {
+        true
+    }
+
     /// Sends one notification. What cannot be reached (a customer without an address) is a
     /// success: there is nothing to send.
     ///
@@ -39,6 +44,10 @@ pub trait Notifier: Send + Sync {
 pub struct LogNotifier;
 
 impl Notifier for LogNotifier {
+    fn needs_contact(&self) -> bool {
+        false
+    }
+
     async fn send(&self, notification: &Notification) -> Result<(), NotifierError> {
         tracing::info!(
             "Sending notification for Order ID: {} to User ID: {}",

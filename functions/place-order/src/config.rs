@@ -1,12 +1,17 @@
 //! Settings of this function.
 
 use aws_adapters::environment::{ConfigError, required};
+use aws_adapters::order_contacts::{KeysConfig, seals_from_env};
 
 /// What the template sets.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Table of the event store.
     pub event_store_table: String,
+    /// Where customers' keys are.
+    pub keys: KeysConfig,
+    /// Whether contacts are sealed.
+    pub seals: bool,
 }
 
 impl Config {
@@ -17,6 +22,8 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
             event_store_table: required("EVENT_STORE_TABLE")?,
+            keys: KeysConfig::from_env()?,
+            seals: seals_from_env()?,
         })
     }
 }

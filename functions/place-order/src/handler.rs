@@ -1,7 +1,9 @@
 //! Accepting an order: one conditional write, nothing read. A customer orders for themselves only;
-//! that is decided before the store is asked, so no answer tells of somebody else's order.
+//! that is decided before the store is asked, so no answer tells of somebody else's order. A
+//! contact is sealed before it is stored, under a key that is mostly at hand.
 
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
+use aws_adapters::order_contacts::{ContactError, Contacts, Revealed};
 use domain::access::Caller;
 use domain::ids::{IdempotencyKey, UserId};
 use domain::order::{
@@ -13,19 +15,22 @@ use event_sourcing::decider::Decider;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{Cause, decode, retrying};
 use event_sourcing::failure::Failure;
+use event_sourcing::sealing::keys::Sealing;
 use event_sourcing::store::{AppendError, EventStore};
 use serde_json::json;
 
 /// Places orders.
 #[derive(Debug)]
-pub struct Handler<S, C> {
+pub struct Handler<S, K, C> {
     /// Where the order is stored.
     pub store: S,
+    /// Seals how the customer is reached.
+    pub contacts: Contacts<K>,
     /// Tells when.
     pub clock: C,
 }
 
-impl<S: EventStore, C: Clock> Handler<S, C> {
+impl<S: EventStore, K: Sealing, C: Clock> Handler<S, K, C> {
     /// Answers one request.
     ///
     /// # Errors
@@ -71,7 +76,10 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
         order: &OrderPlaced,
     ) -> Result<bool, Problem> {
         let stream = order.terms.order_id.stream();
-        let command = OrderCommand::Place(order.clone());
+        let command = OrderCommand::Place(OrderPlaced {
+            terms: self.contacts.sealed(&order.terms).await.map_err(failed)?,
+            items: order.items.clone(),
+        });
         let events = Order::decide(&command, &Order::initial()).map_err(refusal)?;
         let envelopes = self
             .cause(request, caller, order)
@@ -85,7 +93,11 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
                 ..
             }) => {
                 let state = placed(&stored)?;
-                Order::decide(&command, &state).map_err(refusal)?;
+                if Order::decide(&command, &state).is_err() {
+                    let state = self.revealed(state, order).await?;
+                    let command = OrderCommand::Place(order.clone());
+                    Order::decide(&command, &state).map_err(refusal)?;
+                }
                 Ok(true)
             }
             Err(AppendError::TooLarge { bytes, limit }) => Err(Problem::new(
@@ -97,6 +109,28 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
             .of("items")),
             Err(error) => Err(Failure::from_error(&error).into()),
         }
+    }
+
+    /// The stored order as it would be in plain, to hold another against it: sealed under another
+    /// key, the same contact is another text. Of one that was erased nobody can tell whether it is
+    /// another; what else the order says decides then.
+    async fn revealed(&self, stored: Order, asked: &OrderPlaced) -> Result<Order, Problem> {
+        let Order::Placed(OrderPlaced { terms, items }) = stored else {
+            return Ok(stored);
+        };
+        let contact = match &terms.sealed_contact {
+            None => terms.contact.clone(),
+            Some(sealed) => {
+                let (user, order) = (&terms.user_id, &terms.order_id);
+                match self.contacts.reveal(user, order, sealed).await {
+                    Ok(Revealed::Contact(contact)) => Some(contact),
+                    Ok(Revealed::Erased) => asked.terms.contact.clone(),
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+        };
+        let terms = terms.with_contact(contact);
+        Ok(Order::Placed(OrderPlaced { terms, items }))
     }
 
     fn cause(&self, request: &HttpRequest, caller: &Caller, order: &OrderPlaced) -> Cause {
@@ -127,6 +161,10 @@ fn placed(stored: &Envelope) -> Result<Order, Problem> {
     let event: OrderEvent =
         decode(stored).map_err(|error| Problem::from(Failure::from_error(&error)))?;
     Ok(Order::evolve(Order::initial(), &event, stored.at()))
+}
+
+fn failed(error: ContactError) -> Problem {
+    Failure::from_error(&error).into()
 }
 
 fn refusal(rejection: OrderRejection) -> Problem {

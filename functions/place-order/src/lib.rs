@@ -5,6 +5,7 @@ pub mod handler;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::order_contacts::{self, Contacts};
 use aws_adapters::{lambda, telemetry};
 use event_sourcing::clock::SystemClock;
 
@@ -18,6 +19,10 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     let aws = Connection::from_env()?;
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table),
+        contacts: Contacts {
+            keys: order_contacts::keys(&aws, config.keys),
+            seals: config.seals,
+        },
         clock: SystemClock,
     };
     let handler = &handler;

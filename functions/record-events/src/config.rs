@@ -1,6 +1,7 @@
 //! Settings of this function.
 
 use aws_adapters::environment::{ConfigError, optional, required};
+use aws_adapters::order_contacts::{KeysConfig, seals_from_env};
 
 /// What the template sets.
 #[derive(Debug, Clone)]
@@ -9,6 +10,10 @@ pub struct Config {
     pub dead_letter_queue: Option<String>,
     /// Table of the event store.
     pub event_store_table: String,
+    /// Where customers' keys are.
+    pub keys: KeysConfig,
+    /// Whether contacts are sealed.
+    pub seals: bool,
 }
 
 impl Config {
@@ -20,6 +25,8 @@ impl Config {
         Ok(Self {
             dead_letter_queue: optional("DEAD_LETTER_QUEUE_URL"),
             event_store_table: required("EVENT_STORE_TABLE")?,
+            keys: KeysConfig::from_env()?,
+            seals: seals_from_env()?,
         })
     }
 }

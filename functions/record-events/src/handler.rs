@@ -1,10 +1,13 @@
-//! Recording what other producers say: once per event, and only what can have happened.
+//! Recording what other producers say: once per event, and only what can have happened. How a
+//! customer is reached is sealed first.
 
+use aws_adapters::order_contacts::Contacts;
 use domain::order::{Order, OrderEvent, OrderRejection};
 use event_sourcing::chain::Head;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{ExecuteError, decode_optional, load, retrying};
 use event_sourcing::failure::Failure;
+use event_sourcing::sealing::keys::Sealing;
 use event_sourcing::store::{AppendError, EventStore};
 use std::convert::Infallible;
 
@@ -13,16 +16,19 @@ const ATTEMPTS: usize = 8;
 
 /// Records plain events.
 #[derive(Debug)]
-pub struct Handler<S> {
+pub struct Handler<S, K> {
     /// Where they are stored.
     pub store: S,
+    /// Seals how customers are reached.
+    pub contacts: Contacts<K>,
 }
 
-impl<S: EventStore> Handler<S> {
+impl<S: EventStore, K: Sealing> Handler<S, K> {
     /// Records one event; an event that is recorded already changes nothing.
     ///
     /// # Errors
-    /// [`Failure::Permanent`] for an event that cannot be, given what is stored.
+    /// [`Failure::Permanent`] for an event that cannot be, given what is stored, and for a contact
+    /// that is nobody's.
     pub async fn handle(&self, event: Envelope) -> Result<(), Failure> {
         if event.version.is_some() {
             return Err(Failure::Permanent(format!(
@@ -30,7 +36,13 @@ impl<S: EventStore> Handler<S> {
                 event.event_id
             )));
         }
-        match order_event(&event)? {
+        let fact = order_event(&event)?;
+        let data = self.contacts.sealed_data(event.data).await;
+        let event = Envelope {
+            data: data.map_err(|error| Failure::from_error(&error))?,
+            ..event
+        };
+        match fact {
             Some(OrderEvent::Placed(placed)) => {
                 self.first(&placed.terms.order_id.stream(), event).await
             }
@@ -122,7 +134,9 @@ fn order_event(event: &Envelope) -> Result<Option<OrderEvent>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event_sourcing::clock::SystemClock;
     use event_sourcing::in_memory::InMemoryEventStore;
+    use event_sourcing::sealing::in_memory::{InMemorySubjectKeys, subject_keys};
     use serde_json::{Value, json};
 
     fn plain(id: &str, event_type: &str, more: Value) -> Envelope {
@@ -135,9 +149,13 @@ mod tests {
         .unwrap()
     }
 
-    fn a_handler() -> Handler<InMemoryEventStore> {
+    fn a_handler() -> Handler<InMemoryEventStore, InMemorySubjectKeys<SystemClock>> {
         Handler {
             store: InMemoryEventStore::default(),
+            contacts: Contacts {
+                keys: subject_keys(SystemClock),
+                seals: true,
+            },
         }
     }
 
@@ -201,5 +219,31 @@ mod tests {
             handler.store.arrivals()[0].position(),
             Some(("external-9", 1))
         );
+    }
+    #[tokio::test]
+    async fn a_contact_is_sealed_before_it_is_stored_whatever_the_event() {
+        let handler = a_handler();
+        let contact = json!({"contact": {"email": "a@x.de", "phone": "0123"}});
+        for (id, event_type) in [("1", "OrderPlaced"), ("2", "CouponRedeemed")] {
+            let event = plain(id, event_type, contact.clone());
+            handler.handle(event.clone()).await.unwrap();
+            handler.handle(event).await.unwrap();
+        }
+        let stored = handler.store.arrivals();
+        assert_eq!(stored.len(), 2);
+        for event in stored {
+            let text = serde_json::to_string(&event).unwrap();
+            assert!(!text.contains("a@x.de") && !text.contains("0123"), "{text}");
+            assert!(event.data["sealedContact"].is_string(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_contact_that_is_nobodys_is_refused() {
+        let handler = a_handler();
+        let data = json!({"userId": null, "contact": {"email": "a@x.de"}});
+        let refused = handler.handle(plain("9", "CouponRedeemed", data)).await;
+        assert!(matches!(refused, Err(Failure::Permanent(_))), "{refused:?}");
+        assert!(handler.store.arrivals().is_empty());
     }
 }

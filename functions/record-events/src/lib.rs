@@ -5,6 +5,7 @@ pub mod handler;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
+use aws_adapters::order_contacts::{self, Contacts};
 use aws_adapters::{lambda, telemetry};
 
 /// Serves the function.
@@ -20,6 +21,10 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .map(|url| aws.dead_letter_queue(url));
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table),
+        contacts: Contacts {
+            keys: order_contacts::keys(&aws, config.keys),
+            seals: config.seals,
+        },
     };
     let handler = &handler;
     lambda::serve_consumer(dead_letters, |invocation| async move {

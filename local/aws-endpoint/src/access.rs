@@ -83,6 +83,7 @@ impl Site<'_> {
                 one("logs", operation, self.arn("logs", &rest))
             }
             "ses" => self.of_mail(operation, request),
+            "kms" => self.of_keys(operation, request),
             "lambda" => {
                 let function = text(request, "FunctionName");
                 let arn = self.named("lambda", "function:", function);
@@ -147,15 +148,25 @@ impl Site<'_> {
 
     fn of_mail(&self, operation: &str, request: &Value) -> BTreeSet<Access> {
         let from = text(request, "FromEmailAddress");
-        let arn = self.arn("ses", &format!("identity/{from}"));
-        let context = BTreeMap::from([("ses:FromAddress".to_owned(), from.to_owned())]);
-        one("ses", operation, arn)
-            .into_iter()
-            .map(|access| Access {
-                context: context.clone(),
-                ..access
-            })
-            .collect()
+        BTreeSet::from([Access {
+            action: format!("ses:{operation}"),
+            resource: self.arn("ses", &format!("identity/{from}")),
+            context: BTreeMap::from([("ses:FromAddress".to_owned(), from.to_owned())]),
+        }])
+    }
+
+    /// A call that names no key is of whatever key wrapped the text: none that a policy names.
+    fn of_keys(&self, operation: &str, request: &Value) -> BTreeSet<Access> {
+        let pairs = request["EncryptionContext"].as_object();
+        let of_pair = |(name, value): (&String, &Value)| {
+            let value = value.as_str().unwrap_or_default();
+            (format!("kms:EncryptionContext:{name}"), value.to_owned())
+        };
+        BTreeSet::from([Access {
+            action: format!("kms:{operation}"),
+            resource: self.named("kms", "key/", text(request, "KeyId")),
+            context: pairs.into_iter().flatten().map(of_pair).collect(),
+        }])
     }
 }
 
@@ -203,6 +214,22 @@ mod tests {
                 "dynamodb:UpdateItem arn:aws:dynamodb:eu-west-1:1:table/Stock",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_key_is_used_for_is_told_to_the_policy() {
+        let request = json!({"KeyId": "arn:aws:kms:eu-west-1:1:key/k",
+            "EncryptionContext": {"purpose": "personal-data", "userId": "ann"}});
+        let needed = SITE.accesses("kms", "Decrypt", &request);
+        let context = [("purpose", "personal-data"), ("userId", "ann")];
+        let expected = Access {
+            action: "kms:Decrypt".to_owned(),
+            resource: "arn:aws:kms:eu-west-1:1:key/k".to_owned(),
+            context: context
+                .map(|(name, value)| (format!("kms:EncryptionContext:{name}"), value.to_owned()))
+                .into(),
+        };
+        assert_eq!(needed, BTreeSet::from([expected]));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::endpoint_error::EndpointError;
 use crate::events::{EventSink, Events};
 use crate::faults::Faults;
 use crate::functions::{FunctionCalls, Functions};
+use crate::kms::Kms;
 use crate::logs::Logs;
 use crate::mail::{Mail, SentEmail};
 use crate::meter::{Meter, MeterSnapshot, Usage};
@@ -115,6 +116,7 @@ impl Endpoint {
             events: Events::new(region, account),
             functions: Functions::default(),
             parameters: Parameters::open(durable.then_some(&directory), region, account)?,
+            kms: Kms::open(durable.then_some(&directory))?,
             logs: Logs::open(&directory)?,
             mail: Mail::default(),
             sites: Sites::default(),
@@ -206,6 +208,14 @@ impl Endpoint {
         let mut registered =
             (self.services.permissions.write()).unwrap_or_else(PoisonError::into_inner);
         *registered = Some(permissions);
+    }
+
+    /// Creates a symmetric key, unless there is one of this ARN.
+    ///
+    /// # Errors
+    /// [`EndpointError::Storage`], when it cannot be kept.
+    pub fn create_key(&self, arn: &str) -> Result<(), EndpointError> {
+        self.services.kms.create_key(arn)
     }
 
     /// Creates a log group, unless there is one.

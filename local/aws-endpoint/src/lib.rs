@@ -1,6 +1,6 @@
 //! One HTTP endpoint on loopback that speaks AWS's JSON protocols to the real
 //! SDKs and the CLI: `DynamoDB` with streams, SQS, `EventBridge` `PutEvents`,
-//! SSM parameters, `CloudWatch` Logs `FilterLogEvents`, `SESv2` mail, Lambda's `Invoke`, STS `GetCallerIdentity`.
+//! SSM parameters, KMS data keys, `CloudWatch` Logs `FilterLogEvents`, `SESv2` mail, Lambda's `Invoke`, STS `GetCallerIdentity`.
 //!
 //! What holds on AWS holds here: limits, capacity units, cancellation reasons,
 //! conflicts of transactions, sizes of events. `awsim-dynamodb` and
@@ -11,14 +11,14 @@
 //! - `server`: HTTP, which service and operation, answers and errors
 //! - `dynamodb`: expressions, limits, capacity, transactions
 //! - `streams`: the durable change log and what consumers read of it
-//! - `sqs`, `events`, `functions`, `parameters`, `mail`: the smaller services
+//! - `sqs`, `events`, `functions`, `parameters`, `kms`, `mail`: the smaller services
 //! - [`Site`]: what a host serves at the same address and is none of AWS
 //! - [`MeterSnapshot`], [`Faults`]: what was called, and what goes wrong on purpose
 //! - [`Permissions`]: who may call what, as policies of IAM do
 //!
 //! In the data directory: `dynamodb/` (items), `tables.json` (definitions),
 //! `changes.jsonl` (the change log with checkpoints), `queues.json`,
-//! `parameters.json` (those that were put), `logs.jsonl` (the lines of log
+//! `parameters.json` (those that were put), `kms.json` (master keys), `logs.jsonl` (the lines of log
 //! groups), `lock`.
 
 mod access;
@@ -31,6 +31,7 @@ mod events;
 mod faults;
 mod files;
 mod functions;
+mod kms;
 mod logs;
 mod mail;
 mod meter;

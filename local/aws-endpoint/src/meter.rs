@@ -60,7 +60,7 @@ impl Sub for Counters {
 pub struct CallKey {
     /// Access key id the request was signed with, `anonymous` for none.
     pub caller: String,
-    /// `dynamodb`, `dynamodbstreams`, `events`, `sqs`, `ssm`, `ses` or `sts`.
+    /// `dynamodb`, `dynamodbstreams`, `events`, `sqs`, `kms`, `ssm`, `ses` or `sts`.
     pub service: String,
     /// E.g. `PutItem`.
     pub operation: String,

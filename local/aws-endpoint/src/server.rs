@@ -227,6 +227,7 @@ impl Call {
                 "AWSEvents" => "events",
                 "AmazonSSM" => "ssm",
                 "Logs_20140328" => "logs",
+                "TrentService" => "kms",
                 _ => return Err(unknown_service(target)),
             };
             return Ok(Self {
@@ -299,7 +300,7 @@ fn unknown_service(what: &str) -> ApiError {
         "UnknownOperationException",
         format!(
             "the local AWS endpoint does not serve {what}; it serves DynamoDB, DynamoDB Streams, \
-             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), CloudWatch Logs \
+             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), KMS data keys, CloudWatch Logs \
              FilterLogEvents, SESv2 SendEmail, Lambda Invoke and STS GetCallerIdentity"
         ),
     )
@@ -320,7 +321,7 @@ fn throttled(service: &str) -> ApiError {
 
 fn content_type(service: &str) -> &'static str {
     match service {
-        "events" | "logs" | "ssm" => "application/x-amz-json-1.1",
+        "events" | "kms" | "logs" | "ssm" => "application/x-amz-json-1.1",
         "ses" | "lambda" => "application/json",
         "sts" => "text/xml",
         _ => "application/x-amz-json-1.0",

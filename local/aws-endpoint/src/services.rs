@@ -10,6 +10,7 @@ use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::faults::Faults;
 use crate::functions::Functions;
+use crate::kms::Kms;
 use crate::logs::Logs;
 use crate::mail::Mail;
 use crate::meter::{Meter, Usage};
@@ -25,6 +26,7 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) functions: Functions,
     pub(crate) parameters: Parameters,
+    pub(crate) kms: Kms,
     pub(crate) logs: Logs,
     pub(crate) mail: Mail,
     pub(crate) sites: Sites,
@@ -79,6 +81,7 @@ impl Services {
                     .await
             }
             "ssm" => self.parameters.call(operation, &request),
+            "kms" => self.kms.call(operation, &request),
             "logs" => self.logs.call(operation, &request),
             "ses" => self.mail.call(operation, request),
             "sts" if operation == "GetCallerIdentity" => Ok(json!(caller_identity(&self.account))),

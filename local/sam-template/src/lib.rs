@@ -65,7 +65,7 @@ pub use queue::{Queue, Redrive};
 pub use route::{Route, RouteMatch};
 pub use rule::{Bus, RetryPolicy, Rule, RuleTarget, Target};
 pub use schedule::{Cadence, Schedule, ScheduleError, ScheduledBy};
-pub use stack::{KinesisStream, Stack};
+pub use stack::{Key, KinesisStream, Stack};
 pub use stored::StoredParameter;
 pub use table::Table;
 pub use watching::{Alarm, Dashboard, WatchedMetric};

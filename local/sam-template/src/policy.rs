@@ -36,6 +36,8 @@ pub enum Operator {
     Equals,
     /// `StringLike`, `ArnLike`, `ArnEquals`: `*` and `?` stand for anything.
     Like,
+    /// `Null`: whether the key is missing, `true` or `false`.
+    Null,
 }
 
 /// The statements of `Policies`; none when they are not all statements: a managed policy and SAM's
@@ -115,13 +117,16 @@ impl Statement {
 
 impl Condition {
     fn holds(&self, context: &BTreeMap<String, String>) -> bool {
-        // A key that a request does not have fits nothing.
-        context.get(&self.key).is_some_and(|value| {
-            self.values.iter().any(|wanted| match self.operator {
-                Operator::Equals => wanted == value,
-                Operator::Like => is_like(wanted, value),
+        let value = context.get(&self.key);
+        self.values
+            .iter()
+            .any(|wanted| match (self.operator, value) {
+                (Operator::Null, _) => wanted == if value.is_none() { "true" } else { "false" },
+                (Operator::Equals, Some(value)) => wanted == value,
+                (Operator::Like, Some(value)) => is_like(wanted, value),
+                // A key that a request does not have fits nothing.
+                (Operator::Equals | Operator::Like, None) => false,
             })
-        })
     }
 }
 
@@ -131,6 +136,7 @@ fn conditions(told: &Value) -> Result<Vec<Condition>, String> {
         let operator = match operator.as_str() {
             "StringEquals" => Operator::Equals,
             "StringLike" | "ArnLike" | "ArnEquals" => Operator::Like,
+            "Null" => Operator::Null,
             other => return Err(format!("a condition uses {other}, which is not known here")),
         };
         for (key, values) in keys.as_object().into_iter().flatten() {
@@ -272,6 +278,20 @@ mod tests {
         assert!(from("a@b"));
         assert!(!from("c@b"));
         assert!(!allowed(&one, "ses:SendEmail", "i"));
+    }
+
+    #[test]
+    fn a_condition_can_ask_whether_a_key_is_there() {
+        let with = |null: &str| {
+            read(json!({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
+                "Condition": {"Null": {"kms:EncryptionContext:userId": null}}}))
+        };
+        let there = BTreeMap::from([("kms:EncryptionContext:userId".to_owned(), "a".to_owned())]);
+        let allowed = |null, context| allowing(&with(null), "kms:Decrypt", "k", context).is_some();
+        assert!(allowed("false", &there));
+        assert!(!allowed("true", &there));
+        assert!(!allowed("false", &BTreeMap::new()));
+        assert!(allowed("true", &BTreeMap::new()));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Stack {
     pub dashboards: Vec<Dashboard>,
     /// The names that the template gives to resources, instead of leaving it to CloudFormation.
     pub names: Vec<ExplicitName>,
+    /// `AWS::KMS::Key`.
+    pub keys: Vec<Key>,
     /// The Outputs section, resolved.
     pub outputs: BTreeMap<String, String>,
     /// (logical id, type) of the resources that have no behaviour here.
@@ -76,6 +78,15 @@ pub struct KinesisStream {
     pub arn: String,
     /// `ShardCount`; 4, as on demand, if the template does not say.
     pub shards: u32,
+}
+
+/// An `AWS::KMS::Key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Logical id in the template.
+    pub logical_id: String,
+    /// The key's ARN.
+    pub arn: String,
 }
 
 const SECTIONS: [&str; 10] = [
@@ -258,6 +269,13 @@ impl Stack {
             "AWS::CloudWatch::Dashboard" => {
                 let dashboard = watching::dashboard(resolver, declaration, &mut properties)?;
                 self.dashboards.push(dashboard);
+                self.add_other(declaration, &mut properties);
+            }
+            "AWS::KMS::Key" => {
+                self.keys.push(Key {
+                    logical_id: id.clone(),
+                    arn: resolver.arn(declaration)?,
+                });
                 self.add_other(declaration, &mut properties);
             }
             _ => self.add_other(declaration, &mut properties),

@@ -14,6 +14,9 @@ use crate::store_view::Tables;
 /// The program that takes stock.
 const INVENTORY: &str = "update-inventory";
 
+/// The table of customers' keys.
+const SUBJECT_KEYS: &str = "SubjectKeys";
+
 /// What was used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Used {
@@ -23,6 +26,10 @@ pub(super) struct Used {
     pub events: Counters,
     /// Calls to the queues.
     pub sqs: Counters,
+    /// Calls to the key service.
+    pub kms: Counters,
+    /// Those calls to the tables that were for customers' keys.
+    pub keys: Counters,
     /// Transactions that moved an order's stock, or tried to.
     pub stock_transactions: u64,
     /// Invocations of functions.
@@ -52,7 +59,16 @@ impl Used {
                 && call.operation == "TransactWriteItems"
                 && call.resource.as_ref() == Some(&tables.stock)
         });
+        let keys = subject_keys(stack.template()).map_or_else(Counters::default, |table| {
+            meter.resource_total(|call| {
+                call.service == "dynamodb"
+                    && call.resource.as_ref() == Some(&table)
+                    && !callers.contains(&call.caller)
+            })
+        });
         Self {
+            kms: service("kms"),
+            keys,
             dynamodb: service("dynamodb"),
             events: service("events"),
             sqs: service("sqs"),
@@ -66,6 +82,13 @@ impl Used {
                 .sum(),
         }
     }
+}
+
+/// Name of the table of customers' keys.
+fn subject_keys(template: &sam_template::Stack) -> Option<String> {
+    let mut tables = template.tables.iter();
+    let table = tables.find(|table| table.logical_id == SUBJECT_KEYS)?;
+    Some(table.name.clone())
 }
 
 /// Names of the functions that a schedule calls.
@@ -96,6 +119,8 @@ impl Sub for Used {
             dynamodb: self.dynamodb - before.dynamodb,
             events: self.events - before.events,
             sqs: self.sqs - before.sqs,
+            kms: self.kms - before.kms,
+            keys: self.keys - before.keys,
             stock_transactions: self
                 .stock_transactions
                 .saturating_sub(before.stock_transactions),
@@ -111,6 +136,8 @@ impl AddAssign for Used {
         self.dynamodb += more.dynamodb;
         self.events += more.events;
         self.sqs += more.sqs;
+        self.kms += more.kms;
+        self.keys += more.keys;
         self.stock_transactions += more.stock_transactions;
         self.invocations += more.invocations;
         self.gb_seconds += more.gb_seconds;

@@ -250,6 +250,9 @@ async fn create_resources(
     for bus in &stack.buses {
         endpoint.create_bus(&bus.name);
     }
+    for key in &stack.keys {
+        endpoint.create_key(&key.arn)?;
+    }
     for parameter in &stack.parameters {
         endpoint.set_parameter(&parameter.name, &parameter.value);
     }

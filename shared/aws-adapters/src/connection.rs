@@ -226,6 +226,13 @@ impl Connection {
         aws_sdk_lambda::Client::from_conf(config.build())
     }
 
+    /// A client for keys.
+    #[cfg(feature = "sealing")]
+    #[must_use]
+    pub fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.sdk)
+    }
+
     /// A client for parameters.
     #[cfg(feature = "ssm")]
     #[must_use]

@@ -6,8 +6,9 @@
 //! [`eventbridge_publisher`], [`publications`] (the markers that it leaves),
 //! [`dynamodb_stored_events`] (the events of a period), [`stream_record`], [`table_items`],
 //! [`http_api`] (requests, callers, answers and problems), [`visible_orders`] (the store as a caller
-//! may see it), [`telemetry`], [`metrics`], [`lambda`] (the glue
-//! to the runtime); with their features `cloudwatch_markers`, `function_calls`, `ses_mailer` and
+//! may see it), [`telemetry`], [`metrics`], [`lambda`] (the glue to the runtime); with their
+//! features `dynamodb_subject_keys`, `kms_key_service`, `order_contacts` (personal data under keys
+//! that can be destroyed), `cloudwatch_markers`, `function_calls`, `ses_mailer` and
 //! `parameter_store`.
 
 #[cfg(feature = "logs")]
@@ -25,13 +26,19 @@ pub mod dynamodb_order_summaries;
 pub mod dynamodb_snapshots;
 pub mod dynamodb_stock;
 pub mod dynamodb_stored_events;
+#[cfg(feature = "erasing")]
+pub mod dynamodb_subject_keys;
 pub mod environment;
 pub mod eventbridge_publisher;
 #[cfg(feature = "invoke")]
 pub mod function_calls;
 pub mod http_api;
+#[cfg(feature = "sealing")]
+pub mod kms_key_service;
 pub mod lambda;
 pub mod metrics;
+#[cfg(feature = "sealing")]
+pub mod order_contacts;
 pub mod order_projection;
 pub mod order_tables;
 #[cfg(feature = "ssm")]

@@ -4,6 +4,7 @@ use crate::ids::{OrderId, UserId};
 use crate::order::{CancelReason, Contact, OrderEvent, Terms};
 use crate::stored_events::stored_events;
 use event_sourcing::decider::Decider;
+use event_sourcing::sealing::Sealed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,10 @@ pub struct Notification {
     pub order_id: OrderId,
     /// Who gets it.
     pub user_id: UserId,
-    /// Where to, where known.
+    /// Where to, where known and not sealed.
     pub contact: Option<Contact>,
+    /// Where to, sealed.
+    pub sealed_contact: Option<Sealed>,
     /// One line.
     pub subject: String,
     /// Plain text.
@@ -40,6 +43,15 @@ pub enum NotificationEvent {
     Retried(NotificationRetried),
 }
 
+/// Why somebody is not told what they would have been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// Their personal data was erased, and with it the way to reach them.
+    ContactErased,
+}
+
 /// Data of `UserNotified`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -53,6 +65,9 @@ pub struct UserNotified {
     pub about: String,
     /// The invocation that sends it; a retry of the same invocation may send it again.
     pub claimed_by: String,
+    /// Why it is not sent after all; absent when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Withheld>,
 }
 
 /// Data of `NotificationFailed`.
@@ -75,6 +90,9 @@ pub struct NotificationRetried {
     pub order_id: OrderId,
     /// The invocation that sends it.
     pub claimed_by: String,
+    /// Why it is not sent after all; absent when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Withheld>,
 }
 
 /// Where a notification stands.
@@ -127,6 +145,7 @@ impl Decider for NotificationState {
                 vec![NotificationEvent::Retried(NotificationRetried {
                     order_id: claim.order_id.clone(),
                     claimed_by: claim.claimed_by.clone(),
+                    withheld: claim.withheld,
                 })]
             }
             (NotificationCommand::Claim(_), Self::Claimed { .. }) => vec![],
@@ -167,6 +186,7 @@ impl Notification {
             total_amount,
             currency,
             contact,
+            sealed_contact,
             ..
         } = event.terms();
         let (subject, text) = match event {
@@ -203,6 +223,7 @@ impl Notification {
             order_id: order_id.clone(),
             user_id: user_id.clone(),
             contact: contact.clone(),
+            sealed_contact: sealed_contact.clone(),
             subject,
             text,
         })
@@ -244,6 +265,7 @@ mod tests {
             user_id: UserId::parse("abc123").unwrap(),
             about: "OrderPlaced".into(),
             claimed_by: by.into(),
+            withheld: None,
         }
     }
 
@@ -289,6 +311,30 @@ mod tests {
             after(&history),
             NotificationState::Claimed { by: "b".into() }
         );
+    }
+
+    #[test]
+    fn what_is_withheld_is_claimed_like_anything_else_and_says_why() {
+        let withheld = UserNotified {
+            withheld: Some(Withheld::ContactErased),
+            ..claim("b")
+        };
+        let first = decide(NotificationCommand::Claim(withheld.clone()), &after(&[]));
+        assert_eq!(first, [NotificationEvent::Notified(withheld.clone())]);
+        assert_eq!(
+            first[0].to_data().unwrap()["withheld"],
+            serde_json::json!("contact_erased")
+        );
+        let mut history = vec![NotificationEvent::Notified(claim("a"))];
+        history.extend(decide(
+            NotificationCommand::Fail(failed()),
+            &after(&history),
+        ));
+        let again = decide(NotificationCommand::Claim(withheld), &after(&history));
+        let [NotificationEvent::Retried(retried)] = again.as_slice() else {
+            panic!("it is claimed anew");
+        };
+        assert_eq!(retried.withheld, Some(Withheld::ContactErased));
     }
 
     #[test]

@@ -3,15 +3,17 @@
 //! `OrderPlaced` → `InventoryUpdated(reserved)` | `InventoryRejected` → `PaymentProcessed` |
 //! `PaymentFailed` → (failed or cancelled) `InventoryUpdated(released)` → `PaymentRefunded`.
 
+mod contact;
 mod deciding;
 mod events;
 mod evolving;
 mod placing;
 mod sweeping;
 
+pub use contact::{Contact, NoContact, NobodysContact, PlainContact, place_of};
 pub use events::{
-    CancelReason, Contact, InventoryRejected, InventoryUpdated, OrderCancelled, OrderEvent,
-    OrderLine, OrderPlaced, PaymentFailed, PaymentProcessed, PaymentRefunded, Terms,
+    CancelReason, InventoryRejected, InventoryUpdated, OrderCancelled, OrderEvent, OrderLine,
+    OrderPlaced, PaymentFailed, PaymentProcessed, PaymentRefunded, Terms,
 };
 pub use placing::{
     InvalidField, MAX_LINES, MAX_QUANTITY, MAX_SKUS, MAX_UNIT_PRICE, OrderRequest, check_price,

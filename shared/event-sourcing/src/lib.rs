@@ -6,7 +6,8 @@
 //! loop: load → fold → decide → append), [`publisher`] (the port to a bus), [`cloud_events`] (the
 //! same event as a `CloudEvent`), [`clock`], [`ids`], [`retry`] (what to do with a failure),
 //! [`failure`] (how a handler fails), [`dead_letter`] (what becomes of it then), [`reconciling`] (proving
-//! that what was stored was published), [`in_memory`] (adapters for tests and simulation),
+//! that what was stored was published), [`sealing`] (personal data under a key that can be destroyed),
+//! [`in_memory`] (adapters for tests and simulation),
 //! [`contract`] (the tests that every store passes; feature `contract`).
 //!
 //! Without the default feature `runtime` there is only what decides, and no async runtime.
@@ -30,6 +31,7 @@ mod jar;
 pub mod publisher;
 pub mod reconciling;
 pub mod retry;
+pub mod sealing;
 #[cfg(feature = "runtime")]
 pub mod snapshot;
 pub mod store;

@@ -7,6 +7,7 @@ use aws_adapters::eventbridge_publisher::EventBridgePublisher;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
 use aws_adapters::lambda::{Invocation, answer, event_of, settle, settle_batch};
 use aws_adapters::metrics::Metrics;
+use aws_adapters::order_contacts::Contacts;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
 use event_sourcing::retry::budget;
@@ -19,6 +20,7 @@ use crate::world::bus::Bus;
 use crate::world::clock::WorldClock;
 use crate::world::gateway::Gateway;
 use crate::world::history::History;
+use crate::world::keys::Keys;
 use crate::world::letters::Letters;
 use crate::world::mail::Mailer;
 use crate::world::queues::OwnQueue;
@@ -60,6 +62,14 @@ fn payments(world: &Arc<World>, clock: &WorldClock) -> Payments {
         store: Store::new(world),
         gateway: GuardedGateway::new(Gateway(Arc::clone(world)), clock.clone()),
         clock: clock.clone(),
+    }
+}
+
+/// Contacts are sealed in every world but that of the bug.
+fn contacts(world: &Arc<World>) -> Contacts<Keys> {
+    Contacts {
+        keys: Keys(Arc::clone(world)),
+        seals: !world.has(Mutant::ContactStoredPlain),
     }
 }
 
@@ -194,7 +204,11 @@ async fn http(
     let store = Store::new(world);
     match program {
         "place-order" => {
-            let handler = place_order::handler::Handler { store, clock };
+            let handler = place_order::handler::Handler {
+                store,
+                contacts: contacts(world),
+                clock,
+            };
             handler.handle(request).await
         }
         "cancel-order" => {
@@ -240,7 +254,10 @@ async fn consume(
     let store = Store::new(world);
     match program {
         "record-events" => {
-            let handler = record_events::handler::Handler { store };
+            let handler = record_events::handler::Handler {
+                store,
+                contacts: contacts(world),
+            };
             handler.handle(trigger).await
         }
         "update-inventory" => {
@@ -267,6 +284,7 @@ async fn consume(
             let handler = notify_user::handler::Handler {
                 store,
                 notifier,
+                contacts: contacts(world),
                 clock,
             };
             let Invocation {

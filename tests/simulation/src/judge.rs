@@ -33,8 +33,12 @@ pub const ANSWERS: &str = "requests are answered as they must";
 /// Who can pay, and did not call off, and whose stock is there, is delivered.
 pub const FAIR: &str = "an order ends for a reason";
 
+/// How customers are reached is stored sealed only.
+pub const SEALED: &str = "personal data is sealed";
+
 /// Who publishes what is stored.
 const RELAY: &str = "publish-events";
+
 /// So many wrongs of a kind are said.
 const SAID: usize = 5;
 
@@ -62,8 +66,16 @@ pub fn judge(world: &Arc<World>, known: &Known, missing: u64) -> Vec<String> {
     say(RELAYED, not_relayed(world, missing));
     say(MARKED, unstored(world));
     say(ANSWERS, known.wrong.clone());
+    say(SEALED, plain(&evidence.stored));
     say(FAIR, unfair(known, &evidence.stored));
     wrong
+}
+
+/// Events with a contact that anybody can read.
+fn plain(stored: &StoreView) -> Vec<String> {
+    let events = stored.streams.values().flatten();
+    let plain = events.filter(|event| event.data.get("contact").is_some());
+    plain.map(|event| event.event_id.clone()).collect()
 }
 
 fn evidence(world: &Arc<World>, known: &Known) -> Evidence {

@@ -97,6 +97,8 @@ mutants! {
     StaleTriggerTrusted = "stale-trigger-trusted",
     /// A mail is sent without a claim.
     SentWithoutClaim = "sent-without-claim",
+    /// A contact is stored as it is, and not sealed.
+    ContactStoredPlain = "contact-stored-plain",
     /// A row is written without the condition on its version.
     RowsUnconditional = "rows-unconditional",
 }

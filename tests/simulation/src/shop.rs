@@ -154,8 +154,13 @@ fn order(world: &World, number: usize, can_pay: bool) -> Value {
     };
     let lines: Vec<_> = world.draw(|rng| (0..rng.usize(1..=3)).map(|_| line(rng)).collect());
     let token = if can_pay { "tok_visa" } else { DECLINED };
-    json!({"userId": format!("user-{}", number % 7), "currency": "USD", "items": lines,
-        "payment": {"token": token}})
+    let user = format!("user-{}", number % 7);
+    let mut order = json!({"userId": user, "currency": "USD", "items": lines,
+        "payment": {"token": token}});
+    if number.is_multiple_of(2) {
+        order["contact"] = json!({"email": format!("{user}@example.com")});
+    }
+    order
 }
 
 fn order_id(answer: &Value) -> Option<String> {

@@ -1,7 +1,7 @@
 //! A world: everything that the handlers touch, in memory, with what goes wrong in it.
 //!
 //! In reading order: [`store`] (events and stock), [`bus`], [`gateway`], [`webhook`], [`mail`],
-//! [`rows`], [`clock`]; then what only those touch who mend: [`queues`] (dead-letter queues),
+//! [`keys`], [`rows`], [`clock`]; then what only those touch who mend: [`queues`] (dead-letter queues),
 //! [`letters`], [`redriving`] (the redriver's calls), [`history`] (what was stored and published).
 //! Each of them is a port of the handlers. Every call of a port gives way once before
 //! its effect and once after it, so that tasks meet at every await.
@@ -10,6 +10,7 @@ pub mod bus;
 pub mod clock;
 pub mod gateway;
 pub mod history;
+pub mod keys;
 pub mod letters;
 pub mod mail;
 pub mod queues;
@@ -25,8 +26,10 @@ use std::time::Duration;
 
 use event_sourcing::dead_letter::{InMemoryDeadLetters, LetterSummary};
 use event_sourcing::reconciling::Marker;
+use event_sourcing::sealing::in_memory::subject_keys;
 use fastrand::Rng;
 use reconcile_events::progress::InMemoryProgress;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::faults::{Fault, Faults};
@@ -37,7 +40,9 @@ use crate::scheduler::yield_once;
 use crate::trace::Trace;
 use crate::wiring::Wiring;
 use bus::Published;
+use clock::WorldClock;
 use gateway::Books;
+use keys::KeptKeys;
 use mail::Mails;
 use queues::Queues;
 use rows::KeptRows;
@@ -73,6 +78,8 @@ pub struct World {
     pub(crate) books: Mutex<Books>,
     /// What was sent to customers.
     pub(crate) mails: Mutex<Mails>,
+    /// Customers' keys.
+    pub(crate) keys: KeptKeys,
     /// The read model.
     pub(crate) rows: KeptRows,
     /// What was given up and not taken in.
@@ -121,6 +128,7 @@ impl World {
             bus_down_until: Mutex::default(),
             books: Mutex::default(),
             mails: Mutex::default(),
+            keys: subject_keys(WorldClock::Stopped(Timestamp::UNIX_EPOCH)),
             rows: KeptRows::default(),
             queues: Mutex::default(),
             letters: InMemoryDeadLetters::default(),

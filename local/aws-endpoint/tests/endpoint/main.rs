@@ -9,6 +9,7 @@ mod bus;
 mod capacity;
 mod faults;
 mod items;
+mod keys;
 mod limits;
 mod other_services;
 mod queries;

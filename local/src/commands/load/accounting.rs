@@ -16,6 +16,7 @@ pub(super) struct Prices {
     eventbridge: EventBridgePrices,
     lambda: LambdaPrices,
     http_api: RequestPrices,
+    kms: RequestPrices,
     sqs: RequestPrices,
 }
 
@@ -52,6 +53,14 @@ impl Prices {
             + used.gb_seconds * self.lambda.gb_second
             + millions(used.api_requests) * self.http_api.requests_per_million
             + millions(used.sqs.requests) * self.sqs.requests_per_million
+            + millions(used.kms.requests) * self.kms.requests_per_million
+    }
+
+    /// The part of [`cost`](Self::cost) that is for personal data: customers' keys.
+    pub(super) fn cost_of_personal_data(&self, used: &Used) -> f64 {
+        used.keys.write_units / MILLION * self.dynamodb.write_units_per_million
+            + used.keys.read_units / MILLION * self.dynamodb.read_units_per_million
+            + real(used.kms.requests) / MILLION * self.kms.requests_per_million
     }
 
     /// The list prices of `prices.json`. (It is part of the program, and a test reads it.)
@@ -76,6 +85,27 @@ mod tests {
         assert_eq!(prices.region, "us-east-1");
         assert!(prices.dynamodb.write_units_per_million > 0.0);
         assert!(prices.lambda.gb_second > 0.0);
+    }
+
+    #[test]
+    fn customers_keys_cost_their_units_and_their_calls_of_the_key_service() {
+        let counters = |requests: u64, units: f64| aws_endpoint::Counters {
+            requests,
+            read_units: units,
+            write_units: units,
+            ..aws_endpoint::Counters::default()
+        };
+        let used = Used {
+            kms: counters(1_000_000, 0.0),
+            keys: counters(1_000_000, 1_000_000.0),
+            dynamodb: counters(1_000_000, 1_000_000.0),
+            ..Used::default()
+        };
+        let prices = Prices::list();
+        let cost = prices.cost_of_personal_data(&used);
+        assert!((cost - 3.75).abs() < 1e-9, "{cost}");
+        let all = prices.cost(&used);
+        assert!((all - 3.75).abs() < 1e-9, "{all}");
     }
 
     #[test]

@@ -1,19 +1,13 @@
 //! What can happen to an order. Stored format: add a version and an upcaster, never rename.
 
+use super::contact::Contact;
 use crate::ids::{OrderId, Sku, UserId};
 use crate::inventory::{Shortage, StockChange, StockReason};
 use crate::money::{Amount, Currency};
 use crate::payment::{PaymentId, PaymentMethod};
 use crate::stored_events::stored_events;
+use event_sourcing::sealing::Sealed;
 use serde::{Deserialize, Serialize};
-
-/// How to reach the customer about this order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Contact {
-    /// E-mail address.
-    pub email: String,
-}
 
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +36,40 @@ pub struct Terms {
     /// In which currency; USD where an event names none.
     #[serde(default)]
     pub currency: Currency,
-    /// How to reach the customer, where known.
+    /// How to reach the customer, where known and not sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
+    /// How to reach the customer, sealed under a key of theirs: opaque, and closed for good once
+    /// the key is destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub sealed_contact: Option<Sealed>,
     /// How the customer pays; gone from events after the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentMethod>,
 }
 
 impl Terms {
+    /// The terms with this contact instead of theirs, whether that is sealed or not.
+    #[must_use]
+    pub fn with_contact(self, contact: Option<Contact>) -> Self {
+        Self {
+            contact,
+            sealed_contact: None,
+            ..self
+        }
+    }
+
+    /// The terms with a sealed contact, and no other.
+    #[must_use]
+    pub fn with_sealed_contact(self, sealed: Sealed) -> Self {
+        Self {
+            contact: None,
+            sealed_contact: Some(sealed),
+            ..self
+        }
+    }
+
     /// The terms without what only the payment needs.
     #[must_use]
     pub fn without_payment(&self) -> Self {

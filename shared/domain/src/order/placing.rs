@@ -1,6 +1,7 @@
 //! Taking an order: what the API accepts, checked field by field, and the total, computed by us.
 
-use super::events::{Contact, OrderLine, OrderPlaced, Terms};
+use super::contact::Contact;
+use super::events::{OrderLine, OrderPlaced, Terms};
 use crate::ids::{IdempotencyKey, OrderId, UserId};
 use crate::money::{Amount, Currency, MoneyError};
 use crate::payment::PaymentMethod;
@@ -116,6 +117,7 @@ impl OrderRequest {
                 total_amount,
                 currency: self.currency,
                 contact,
+                sealed_contact: None,
                 payment,
             },
             items,

@@ -18,6 +18,7 @@ pub(super) fn terms() -> Terms {
         total_amount: Amount::parse("150.75").unwrap(),
         currency: Currency::USD,
         contact: None,
+        sealed_contact: None,
         payment: None,
     }
 }

@@ -59,6 +59,26 @@ impl PerOrder {
     }
 }
 
+/// What sealing personal data took, of an accepted order on average; part of the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(super) struct PersonalData {
+    pub kms_requests: f64,
+    pub write_units: f64,
+    pub read_units: f64,
+    pub usd_per_million_orders: f64,
+}
+
+impl PersonalData {
+    pub(super) fn of(used: &Used, usd: f64, orders: f64) -> Self {
+        Self {
+            kms_requests: rounded(real(used.kms.requests) / orders, 3),
+            write_units: rounded(used.keys.write_units / orders, 3),
+            read_units: rounded(used.keys.read_units / orders, 3),
+            usd_per_million_orders: rounded(usd * 1_000_000.0 / orders, 2),
+        }
+    }
+}
+
 /// What taking and giving back stock took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Reservations {

@@ -15,7 +15,7 @@ use super::placing::Placed;
 use super::saga_watch::Sagas;
 use crate::commands::used::Used;
 use crate::faults::{FaultKind, FaultPlan};
-use figures::{Latency, PerOrder, Reservations, latency, rounded};
+use figures::{Latency, PerOrder, PersonalData, Reservations, latency, rounded};
 
 /// Everything a report is made of.
 pub(super) struct Run {
@@ -59,6 +59,7 @@ pub(super) struct Report {
     refused: Vec<String>,
     dead_letters: BTreeMap<String, usize>,
     prices: String,
+    personal_data: PersonalData,
     reservations: Reservations,
     chaos: Option<Chaos>,
     /// The invariants, one by one.
@@ -129,6 +130,11 @@ impl Report {
             confirm: latency(confirm),
             per_order: PerOrder::of(&run.used, count),
             usd_per_million_orders: rounded(run.prices.cost(&run.used) * 1_000_000.0 / count, 2),
+            personal_data: PersonalData::of(
+                &run.used,
+                run.prices.cost_of_personal_data(&run.used),
+                count,
+            ),
             reservations: Reservations::of(&run.evidence.stored, run.used.stock_transactions),
             chaos: run.chaos,
             outcomes,
@@ -171,6 +177,7 @@ impl Report {
             "latency_ms": {"accept": self.accept, "confirm": self.confirm},
             "per_order": self.per_order,
             "usd_per_million_orders": self.usd_per_million_orders,
+            "personal_data": self.personal_data,
             "reservations": self.reservations,
             "faults": self.chaos.as_ref().map_or(&BTreeMap::new(), |chaos| &chaos.done),
             "invariants": self.invariants,
@@ -250,6 +257,7 @@ mod tests {
             "latency_ms",
             "per_order",
             "usd_per_million_orders",
+            "personal_data",
             "reservations",
             "faults",
             "invariants",

@@ -99,6 +99,14 @@ impl Report {
             "Lambda",
             format!("{:.2} invocations", each.lambda_invocations),
         );
+        let keys = &self.personal_data;
+        text.item(
+            "personal data",
+            format!(
+                "{:.2} KMS requests, {:.2} write units, {:.2} read units: {:.2} USD per million orders",
+                keys.kms_requests, keys.write_units, keys.read_units, keys.usd_per_million_orders
+            ),
+        );
         text.item(
             "cost",
             format!(
