@@ -282,16 +282,19 @@ mod tests {
 
     #[test]
     fn a_condition_can_ask_whether_a_key_is_there() {
-        let with = |null: &str| {
-            read(json!({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
-                "Condition": {"Null": {"kms:EncryptionContext:userId": null}}}))
+        let allowed = |null: &str, user: Option<&str>| {
+            let statement = json!({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
+                "Condition": {"Null": {"kms:EncryptionContext:userId": null}}});
+            let context = user
+                .map(|user| ("kms:EncryptionContext:userId".to_owned(), user.to_owned()))
+                .into_iter()
+                .collect();
+            allowing(&read(statement), "kms:Decrypt", "k", &context).is_some()
         };
-        let there = BTreeMap::from([("kms:EncryptionContext:userId".to_owned(), "a".to_owned())]);
-        let allowed = |null, context| allowing(&with(null), "kms:Decrypt", "k", context).is_some();
-        assert!(allowed("false", &there));
-        assert!(!allowed("true", &there));
-        assert!(!allowed("false", &BTreeMap::new()));
-        assert!(allowed("true", &BTreeMap::new()));
+        assert!(allowed("false", Some("ann")));
+        assert!(!allowed("true", Some("ann")));
+        assert!(!allowed("false", None));
+        assert!(allowed("true", None));
     }
 
     #[test]

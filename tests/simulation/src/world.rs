@@ -28,8 +28,8 @@ use event_sourcing::dead_letter::{InMemoryDeadLetters, LetterSummary};
 use event_sourcing::reconciling::Marker;
 use event_sourcing::sealing::in_memory::subject_keys;
 use fastrand::Rng;
-use reconcile_events::progress::InMemoryProgress;
 use jiff::Timestamp;
+use reconcile_events::progress::InMemoryProgress;
 use tokio::time::Instant;
 
 use crate::faults::{Fault, Faults};
