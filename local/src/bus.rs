@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_endpoint::EventSink;
+use aws_endpoint::{BusEvent, EventSink};
 use invariants::Published;
 use jiff::Timestamp;
 use lambda_host::async_invoke::Origin;
 use sam_template::Rule;
-use serde_json::Value;
 
 use crate::delivery::{Delivery, Sender};
 use crate::history::History;
@@ -30,6 +29,7 @@ impl Buses {
                     name: rule.name.clone(),
                     arn: rule.arn.clone(),
                     origin: Origin::Rule(rule.name.clone()),
+                    trace: None,
                 };
                 (rule, sender)
             })
@@ -44,16 +44,24 @@ impl Buses {
 
 #[async_trait]
 impl EventSink for Buses {
-    async fn accept(&self, bus: &str, events: Vec<Value>) {
+    async fn accept(&self, bus: &str, events: Vec<BusEvent>) {
         let ingested = Timestamp::now().to_string();
-        for event in events {
-            for (rule, sender) in &self.rules {
-                if rule.bus == bus && rule.pattern.matches(&event) {
-                    for target in &rule.targets {
-                        self.delivery
-                            .deliver(sender, target, &event, &ingested)
-                            .await;
-                    }
+        for BusEvent {
+            envelope: event,
+            trace,
+        } in events
+        {
+            let matching =
+                |(rule, _): &&(Rule, Sender)| rule.bus == bus && rule.pattern.matches(&event);
+            for (rule, sender) in self.rules.iter().filter(matching) {
+                let sender = Sender {
+                    trace: trace.clone(),
+                    ..sender.clone()
+                };
+                for target in &rule.targets {
+                    self.delivery
+                        .deliver(&sender, target, &event, &ingested)
+                        .await;
                 }
             }
             self.history.published(Published {

@@ -20,12 +20,14 @@ use crate::queues::{Queues, SendError, queue_name};
 use crate::steps::{Step, StepKind, StepSink};
 use crate::subjects::subjects;
 
-/// Which rule or schedule an event came through.
+/// Which rule or schedule an event came through, and in which trace.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
     pub name: String,
     pub arn: String,
     pub origin: Origin,
+    /// X-Ray header, where the event came with one.
+    pub trace: Option<String>,
 }
 
 /// Delivers to targets. Clones are the same.
@@ -154,7 +156,7 @@ impl Inner {
                 let payload = Bytes::copy_from_slice(body.as_bytes());
                 let submit = || {
                     self.invoker
-                        .submit(name, &payload, None, sender.origin.clone())
+                        .submit(name, &payload, sender.trace.clone(), sender.origin.clone())
                         .map(|_| ())
                         .map_err(of_submit)
                 };

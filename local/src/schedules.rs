@@ -52,6 +52,7 @@ async fn run(schedule: &Schedule, delivery: &Delivery, region: &str, account: &s
         name: schedule.name.clone(),
         arn: schedule.arn.clone(),
         origin: Origin::Schedule(schedule.name.clone()),
+        trace: None,
     };
     let mut last = Timestamp::now();
     while let Some(next) = schedule.cadence.next_after(last) {

@@ -20,6 +20,7 @@ mod generator;
 mod healing;
 mod interruptions;
 mod load;
+mod logs;
 mod open_api;
 mod operators_decide_about_letters;
 mod operators_reach_a_stack;

@@ -87,6 +87,25 @@ impl<'f> Shop<'f> {
         self.send_as(&self.operator, method, path, key, body).await
     }
 
+    /// Sends a request as an operator, in a trace.
+    pub async fn send_traced(&self, traceparent: &str, key: &str, body: &Value) -> Answer {
+        let url = format!("{}/orders", self.stack.api_url());
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+            ("authorization", &self.operator),
+            ("traceparent", traceparent),
+        ];
+        let sent = self.client.send("POST", &url, &headers, body.to_string());
+        sent.await.unwrap()
+    }
+
+    /// All log lines of functions until now.
+    pub fn log_lines(&self) -> Vec<String> {
+        let lines = self.lines.0.lock().unwrap();
+        lines.lines().map(str::to_owned).collect()
+    }
+
     async fn send_as(
         &self,
         bearer: &str,

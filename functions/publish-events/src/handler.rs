@@ -1,7 +1,8 @@
 //! The outbox relay: what was stored is published, in the order of each stream.
 
 use aws_adapters::publications::leave_marker;
-use aws_adapters::stream_record::{BatchAnswer, StoredEvent, stored_events};
+use aws_adapters::stream_record::{BatchAnswer, stored_events};
+use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
 use event_sourcing::publisher::{EventPublisher, PublishError};
 use serde_json::Value;
@@ -26,15 +27,18 @@ impl<P: EventPublisher> Handler<P> {
         let results = self.publisher.publish(&events).await;
         let mut failed_streams = HashSet::new();
         for (one, result) in stored.into_iter().zip(results) {
-            note(&one, &result);
-            match result {
-                Ok(()) => leave_marker(&one.event),
-                Err(error @ PublishError::Refused(_)) => {
+            let Err(error) = result else {
+                leave_marker(&one.event);
+                continue;
+            };
+            note(&one.event, &error);
+            match error {
+                PublishError::Refused(_) => {
                     let failure = Failure::from_error(&error);
                     answer.give_up(&one.sequence_number, one.record, failure);
                 }
                 // The first of a stream is enough: it comes again with all that follows.
-                Err(PublishError::Unavailable(_)) => {
+                PublishError::Unavailable(_) => {
                     if failed_streams.insert(one.event.stream_id) {
                         answer.fail(&one.sequence_number);
                     }
@@ -45,33 +49,21 @@ impl<P: EventPublisher> Handler<P> {
     }
 }
 
-fn note(stored: &StoredEvent, result: &Result<(), PublishError>) {
-    let event = &stored.event;
-    match result {
-        Ok(()) => tracing::info!(
-            event_id = event.event_id,
-            event_type = event.event_type,
-            stream_id = event.stream_id,
-            version = event.version,
-            correlation_id = event.correlation_id,
-            "published"
-        ),
-        Err(error) => tracing::error!(
-            event_id = event.event_id,
-            event_type = event.event_type,
-            stream_id = event.stream_id,
-            version = event.version,
-            correlation_id = event.correlation_id,
-            reason = %error,
-            "not published"
-        ),
-    }
+fn note(event: &Envelope, error: &PublishError) {
+    tracing::error!(
+        event_id = event.event_id,
+        event_type = event.event_type,
+        stream_id = event.stream_id,
+        version = event.version,
+        correlation_id = event.correlation_id,
+        reason = %error,
+        "not published"
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event_sourcing::envelope::Envelope;
     use serde_json::json;
 
     /// Refuses events of the type `Poison`, does not take those of the type `Busy`, and takes no

@@ -29,6 +29,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     let handler = &handler;
     lambda::serve_consumer(dead_letters, |invocation| async move {
         let event = lambda::event_of(invocation.payload)?;
+        let event = event.traced(invocation.traceparent);
         handler
             .handle(event)
             .await

@@ -24,7 +24,16 @@ pub const MAX_PUT_EVENTS_BYTES: usize = 256 * 1024;
 pub trait EventSink: Send + Sync {
     /// Takes the envelopes of one `PutEvents` call, in order. The call is
     /// answered when this returns, so the sink must have them safe by then.
-    async fn accept(&self, bus: &str, events: Vec<Value>);
+    async fn accept(&self, bus: &str, events: Vec<BusEvent>);
+}
+
+/// An event on a bus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BusEvent {
+    /// What a rule sees.
+    pub envelope: Value,
+    /// `TraceHeader` of its entry: AWS hands that on to targets beside the event.
+    pub trace: Option<String>,
 }
 
 #[derive(Default)]
@@ -73,7 +82,7 @@ impl Events {
         }
         let entries = take_entries(&mut request)?;
         let sink = self.sink()?;
-        let mut accepted: Vec<(String, Vec<Value>)> = Vec::new();
+        let mut accepted: Vec<(String, Vec<BusEvent>)> = Vec::new();
         let mut results = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             usage.add_entry(bus_name(entry), entry_size(entry));
@@ -91,7 +100,9 @@ impl Events {
                 }
                 Ok(envelope) => {
                     results.push(json!({"EventId": envelope["id"]}));
-                    add_to_bus(&mut accepted, bus_name(entry), envelope);
+                    let trace = entry["TraceHeader"].as_str().map(str::to_owned);
+                    let event = BusEvent { envelope, trace };
+                    add_to_bus(&mut accepted, bus_name(entry), event);
                 }
             }
         }
@@ -109,8 +120,7 @@ impl Events {
         })
     }
 
-    /// The envelope that a rule sees. An entry's `TraceHeader` is not part of
-    /// it: AWS hands that on beside the event, to X-Ray.
+    /// The envelope that a rule sees.
     fn envelope(&self, entry: &Value) -> Result<Value, EntryError> {
         let argument = |name: &str| match entry.get(name).and_then(Value::as_str) {
             Some(text) if !text.is_empty() => Ok(text),
@@ -185,10 +195,10 @@ fn take_entries(request: &mut Value) -> Result<Vec<Value>, ApiError> {
     Ok(entries)
 }
 
-fn add_to_bus(accepted: &mut Vec<(String, Vec<Value>)>, bus: &str, envelope: Value) {
+fn add_to_bus(accepted: &mut Vec<(String, Vec<BusEvent>)>, bus: &str, event: BusEvent) {
     match accepted.iter_mut().find(|(name, _)| name == bus) {
-        Some((_, events)) => events.push(envelope),
-        None => accepted.push((bus.to_owned(), vec![envelope])),
+        Some((_, events)) => events.push(event),
+        None => accepted.push((bus.to_owned(), vec![event])),
     }
 }
 

@@ -47,7 +47,7 @@ pub use api_error::ApiError;
 pub use async_trait::async_trait;
 pub use endpoint::{Endpoint, Options};
 pub use endpoint_error::EndpointError;
-pub use events::{EventSink, MAX_PUT_EVENTS_BYTES};
+pub use events::{BusEvent, EventSink, MAX_PUT_EVENTS_BYTES};
 pub use faults::{CallInfo, Fault, Faults};
 pub use functions::{FunctionCall, FunctionCalls};
 pub use mail::SentEmail;

@@ -282,9 +282,9 @@ mod tests {
 
     #[test]
     fn a_condition_can_ask_whether_a_key_is_there() {
-        let allowed = |null: &str, user: Option<&str>| {
+        let allowed = |is_missing: &str, user: Option<&str>| {
             let statement = json!({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
-                "Condition": {"Null": {"kms:EncryptionContext:userId": null}}});
+                "Condition": {"Null": {"kms:EncryptionContext:userId": is_missing}}});
             let context = user
                 .map(|user| ("kms:EncryptionContext:userId".to_owned(), user.to_owned()))
                 .into_iter()

@@ -50,6 +50,7 @@ fn sender() -> Sender {
         name: "orders".to_owned(),
         arn: "arn:rule".to_owned(),
         origin: Origin::Rule("orders".to_owned()),
+        trace: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events on an EventBridge bus: every entry of every answer is looked at.
 
 use crate::dynamodb_event_store::describe;
+use crate::trace;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::primitives::DateTime;
@@ -93,7 +94,7 @@ fn entry_of(event: &Envelope) -> Result<(Entry, usize), PublishError> {
         detail,
         time: event.at(),
         resource,
-        trace_header: event.traceparent.as_deref().and_then(trace_header),
+        trace_header: event.traceparent.as_deref().and_then(trace::header),
     };
     Ok((entry, bytes))
 }
@@ -156,18 +157,6 @@ fn result_of(entry: &PutEventsResultEntry) -> Result<(), PublishError> {
             }
         }
     }
-}
-
-/// The X-Ray form of a W3C `traceparent`
-/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
-fn trace_header(traceparent: &str) -> Option<String> {
-    let mut parts = traceparent.split('-');
-    let (_, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let (start, rest) = trace.split_at_checked(8)?;
-    let sampled = u8::from(flags.ends_with('1'));
-    Some(format!(
-        "Root=1-{start}-{rest};Parent={parent};Sampled={sampled}"
-    ))
 }
 
 impl<B: PutEvents> EventPublisher for EventBridgePublisher<B> {

@@ -15,6 +15,7 @@ pub const MAX_BODY_BYTES: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct HttpRequest {
     event: ApiGatewayV2httpRequest,
+    traceparent: Option<String>,
 }
 
 /// An answer with a JSON body.
@@ -130,7 +131,10 @@ impl HttpRequest {
     /// When the payload is not one.
     pub fn from_payload(payload: Value) -> Result<Self, Failure> {
         ApiGatewayV2httpRequest::deserialize(payload)
-            .map(|event| Self { event })
+            .map(|event| Self {
+                event,
+                traceparent: None,
+            })
             .map_err(|error| Failure::Permanent(format!("not a request of the HTTP API: {error}")))
     }
 
@@ -159,7 +163,16 @@ impl HttpRequest {
             .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
     }
 
-    /// The caller's W3C trace context, where it is one.
+    /// The same request in a trace of the platform, where there is one.
+    #[must_use]
+    pub fn traced(self, traceparent: Option<String>) -> Self {
+        Self {
+            traceparent,
+            ..self
+        }
+    }
+
+    /// The caller's W3C trace context, where it is one; else the platform's.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
         self.header("traceparent")
@@ -167,6 +180,7 @@ impl HttpRequest {
                 text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
             })
             .map(str::to_owned)
+            .or_else(|| self.traceparent.clone())
     }
 
     /// Who sent it: the subject and the scopes of the token that an authorizer verified.

@@ -2,6 +2,7 @@
 
 use crate::http_api::{HttpRequest, HttpResponse, Problem};
 use crate::stream_record::BatchAnswer;
+use crate::trace;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use event_sourcing::dead_letter::{DeadLetterQueue, GivenUp};
 use event_sourcing::envelope::Envelope;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
+use tracing::{Instrument as _, Span};
 
 /// What is kept of an invocation's time for its answer to reach the platform.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
@@ -37,6 +39,8 @@ pub struct Invocation {
     /// The calls that were given up and that this one redrives; none unless it is a redrive. What
     /// was begun in one of them is for this one to finish.
     pub redrive_of: Vec<String>,
+    /// W3C `traceparent` of the trace it is in, when it is one that is kept.
+    pub traceparent: Option<String>,
 }
 
 impl Invocation {
@@ -67,22 +71,37 @@ where
             payload: event.payload,
             request_id: redrive_of.first().unwrap_or(&request_id).clone(),
             redrive_of,
+            traceparent: event
+                .context
+                .xray_trace_id
+                .as_deref()
+                .and_then(trace::traceparent),
         };
+        let span = span(&request_id, invocation.traceparent.as_deref());
         let handled: Handled<'_, Value> = Box::pin(handle(invocation));
-        in_time(time, handled).await.map_err(|failure| {
-            tracing::error!(
-                request_id,
-                class = failure.class(),
-                reason = %failure,
-                "gave the message back"
-            );
-            Diagnostic {
-                error_type: failure.class().to_owned(),
-                error_message: failure.to_string(),
-            }
-        })
+        async move { in_time(time, handled).await.map_err(told) }
+            .instrument(span)
+            .await
     }))
     .await
+}
+
+/// What every log line of a call has beside its own: the call's id, and the trace where one is kept.
+fn span(request_id: &str, traceparent: Option<&str>) -> Span {
+    let trace_id = traceparent.and_then(|text| text.split('-').nth(1));
+    tracing::error_span!("call", request_id, trace_id)
+}
+
+fn told(failure: Failure) -> Diagnostic {
+    tracing::error!(
+        class = failure.class(),
+        reason = %failure,
+        "gave the message back"
+    );
+    Diagnostic {
+        error_type: failure.class().to_owned(),
+        error_message: failure.to_string(),
+    }
 }
 
 /// What a handler may take of the time until the platform's deadline.
@@ -233,7 +252,7 @@ where
 {
     let handle = &handle;
     serve(|invocation| async move {
-        let request = HttpRequest::from_payload(invocation.payload)?;
+        let request = HttpRequest::from_payload(invocation.payload)?.traced(invocation.traceparent);
         let answered = budget::in_time(handle(request)).await;
         let answered = answered
             .unwrap_or_else(|late| Err(Problem::from(Failure::Transient(late.to_string()))));
@@ -283,6 +302,7 @@ mod tests {
             payload: payload.clone(),
             request_id: "call-1".to_owned(),
             redrive_of: Vec::new(),
+            traceparent: None,
         }
     }
 

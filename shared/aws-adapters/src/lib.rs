@@ -6,7 +6,7 @@
 //! [`eventbridge_publisher`], [`publications`] (the markers that it leaves),
 //! [`dynamodb_stored_events`] (the events of a period), [`stream_record`], [`table_items`],
 //! [`http_api`] (requests, callers, answers and problems), [`visible_orders`] (the store as a caller
-//! may see it), [`telemetry`], [`metrics`], [`lambda`] (the glue to the runtime); with their
+//! may see it), [`telemetry`], [`trace`], [`metrics`], [`lambda`] (the glue to the runtime); with their
 //! features `dynamodb_subject_keys`, `kms_key_service`, `order_contacts` (personal data under keys
 //! that can be destroyed), `cloudwatch_markers`, `function_calls`, `ses_mailer` and
 //! `parameter_store`.
@@ -53,6 +53,7 @@ pub mod stream_history;
 pub mod stream_record;
 pub mod table_items;
 pub mod telemetry;
+pub mod trace;
 pub mod visible_orders;
 #[cfg(feature = "ssm")]
 pub mod written_tables;

@@ -1,4 +1,5 @@
 //! Logs: one JSON line per decision on standard output, with ids, never with payloads.
+//! `span` has those of the call: `request_id`, and `trace_id` where a trace is kept.
 
 use crate::environment::optional;
 use tracing_subscriber::filter::LevelFilter;
@@ -12,7 +13,7 @@ pub fn init() {
     let _ = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_current_span(false)
+        .with_current_span(true)
         .with_span_list(false)
         .with_target(false)
         .with_max_level(level)

@@ -103,6 +103,13 @@ impl Envelope {
         }
     }
 
+    /// The same event, in this trace unless it has one.
+    #[must_use]
+    pub fn traced(mut self, traceparent: Option<String>) -> Self {
+        self.traceparent = self.traceparent.or(traceparent);
+        self
+    }
+
     /// Takes an event out of a JSON value.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use aws_endpoint::{Endpoint, EventSink, MAX_PUT_EVENTS_BYTES, Options};
+use aws_endpoint::{BusEvent, Endpoint, EventSink, MAX_PUT_EVENTS_BYTES, Options};
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -15,7 +15,8 @@ pub struct Collected(Mutex<Vec<(String, Vec<Value>)>>);
 
 #[async_trait::async_trait]
 impl EventSink for Collected {
-    async fn accept(&self, bus: &str, events: Vec<Value>) {
+    async fn accept(&self, bus: &str, events: Vec<BusEvent>) {
+        let events = events.into_iter().map(|one| one.envelope).collect();
         self.0
             .lock()
             .expect("no panic")

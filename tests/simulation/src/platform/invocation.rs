@@ -41,6 +41,7 @@ impl World {
             payload,
             request_id: request_id.to_owned(),
             redrive_of: Vec::new(),
+            traceparent: None,
         };
         self.invoke_as(program, invocation).await
     }

@@ -198,6 +198,7 @@ impl World {
             payload: letter.payload.clone(),
             request_id: ids.first().cloned().unwrap_or_default(),
             redrive_of: ids,
+            traceparent: None,
         }
     }
 }
