@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_adapters::publications::read_marker;
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, address, ordered_by};
 use crate::system::eventually;
 
-/// Most bytes of log lines that a happy order of two SKUs may cost at the level `INFO`.
-const MAX_BYTES_PER_ORDER: usize = 2048;
+/// Most bytes of log lines that a happy order of two SKUs may cost at the level `INFO` when hardly
+/// any others share its batches. With them it is less: a batch has one line.
+const MAX_BYTES_PER_ORDER: usize = 3900;
 const ORDERS: usize = 10;
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
 
@@ -42,7 +44,6 @@ async fn all_is_told(shop: &Shop<'_>, orders: &[String]) {
         shop.comes_to(order, "confirmed").await;
         shop.gets_mails(&address(&format!("user{user}")), 2).await;
     }
-    let of_stream = |line: &Value| line["stream_id"].as_str().map(str::to_owned);
     eventually("everything stored is published", async || {
         let stored = shop.stored().await;
         let stored = stored
@@ -50,10 +51,9 @@ async fn all_is_told(shop: &Shop<'_>, orders: &[String]) {
             .iter()
             .map(|(name, events)| (name.clone(), events.len()));
         let mut published = BTreeMap::<String, usize>::new();
-        for line in parsed(&shop.log_lines()) {
-            if line["message"] == "published" {
-                let stream = of_stream(&line).unwrap();
-                *published.entry(stream).or_default() += 1;
+        for line in shop.log_lines() {
+            for position in read_marker(&line) {
+                *published.entry(position.stream).or_default() += 1;
             }
         }
         let stored: BTreeMap<_, _> = stored.collect();
@@ -76,7 +76,9 @@ async fn an_order_costs_so_many_bytes_of_logs_at_most_and_every_line_has_its_ids
         orders.push(shop.place(&number.to_string(), &body).await);
     }
     all_is_told(&shop, &orders).await;
-    let lines = shop.log_lines().split_off(before);
+    let mut lines = shop.log_lines().split_off(before);
+    // A real gateway writes no line here.
+    lines.retain(|line| !line.contains(r#""message":"charged""#));
     let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
     let per_order = bytes / ORDERS;
     assert!(
@@ -87,6 +89,9 @@ async fn an_order_costs_so_many_bytes_of_logs_at_most_and_every_line_has_its_ids
     for line in parsed(&lines) {
         for field in ["timestamp", "level"] {
             assert!(line[field].is_string(), "{field} is not in {line}");
+        }
+        if line["_aws"].is_object() {
+            continue; // metrics, of no call by itself
         }
         assert!(line["span"]["request_id"].is_string(), "{line}");
         assert!(

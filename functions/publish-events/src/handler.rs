@@ -26,11 +26,14 @@ impl<P: EventPublisher> Handler<P> {
         let events: Vec<_> = stored.iter().map(|one| one.event.clone()).collect();
         let results = self.publisher.publish(&events).await;
         let mut failed_streams = HashSet::new();
+        let taken = events.iter().zip(&results);
+        leave_marker(
+            taken
+                .filter(|(_, taken)| taken.is_ok())
+                .map(|(event, _)| event),
+        );
         for (one, result) in stored.into_iter().zip(results) {
-            let Err(error) = result else {
-                leave_marker(&one.event);
-                continue;
-            };
+            let Err(error) = result else { continue };
             note(&one.event, &error);
             match error {
                 PublishError::Refused(_) => {

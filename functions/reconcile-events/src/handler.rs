@@ -191,19 +191,17 @@ where
     /// others.
     async fn publish(&self, events: &[Envelope]) -> u64 {
         let results = self.publisher.publish(events).await;
-        let mut taken = 0;
+        let mut taken = Vec::new();
         for (event, result) in events.iter().zip(results) {
             match result {
-                Ok(()) => {
-                    leave_marker(event);
-                    taken += 1;
-                }
+                Ok(()) => taken.push(event),
                 Err(error) => tracing::error!(event_id = event.event_id,
                     stream_id = event.stream_id, version = event.version, reason = %error,
                     "not published"),
             }
         }
-        taken
+        leave_marker(taken.iter().copied());
+        taken.len() as u64
     }
 
     /// Looks up some of what was published in the period and was not among the events of the

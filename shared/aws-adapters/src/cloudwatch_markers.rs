@@ -46,16 +46,17 @@ impl PublishedMarkers for CloudWatchMarkers {
             .await
             .map_err(|error| ReconcileError::Unavailable(describe(&error).into()))?;
         Ok(Page {
-            found: answer.events().iter().filter_map(marker).collect(),
+            found: answer.events().iter().flat_map(markers).collect(),
             next: answer.next_token,
         })
     }
 }
 
-/// The marker that a line is; none for a line of another kind.
-fn marker(event: &FilteredLogEvent) -> Option<Marker> {
-    Some(Marker {
-        position: read_marker(event.message()?)?,
-        at: Timestamp::from_millisecond(event.timestamp()?).ok()?,
-    })
+/// The markers in a line; none in a line of another kind.
+fn markers(event: &FilteredLogEvent) -> Vec<Marker> {
+    let at = event.timestamp().map(Timestamp::from_millisecond);
+    let Some(Ok(at)) = at else { return Vec::new() };
+    let positions = event.message().map(read_marker).unwrap_or_default();
+    let marker = |position| Marker { position, at };
+    positions.into_iter().map(marker).collect()
 }

@@ -19,7 +19,7 @@ pub mod rows;
 pub mod store;
 pub mod webhook;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Arguments;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -86,8 +86,8 @@ pub struct World {
     pub(crate) queues: Mutex<Queues>,
     /// Dead letters.
     pub(crate) letters: InMemoryDeadLetters,
-    /// Letters that a consumer is called with now.
-    pub(crate) in_flight: Mutex<BTreeSet<String>>,
+    /// Letters that a consumer is called with now, or whose outcome is not noted: how much of that.
+    pub(crate) in_flight: Mutex<BTreeMap<String, u32>>,
     /// Ids of events that nobody will ever take.
     pub(crate) poison: Mutex<BTreeSet<String>>,
     /// How far reconciling is.

@@ -51,7 +51,7 @@ impl<S: EventStore, P: EventPublisher, O: OpenOrders, C: Clock> Handler<S, P, O,
             answer.is_stuck(&found.order, "it was healed in vain");
         }
         if !answer.dry_run {
-            leave_marker(trigger);
+            leave_marker([trigger]);
             tracing::warn!(
                 order_id,
                 event_id = trigger.event_id,

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use aws_adapters::publications::MESSAGE;
+use aws_adapters::publications::{MESSAGE, read_positions};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::reconciling::{
     Marker, Page, Position, PublishedMarkers, ReconcileError, StoredEvents,
@@ -31,8 +31,7 @@ pub struct Log(pub Arc<World>);
 #[derive(Default)]
 struct Line {
     is_marker: bool,
-    stream: Option<String>,
-    version: Option<u64>,
+    positions: Vec<Position>,
 }
 
 impl Visit for Line {
@@ -43,14 +42,8 @@ impl Visit for Line {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "stream_id" {
-            self.stream = Some(value.to_owned());
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "version" {
-            self.version = Some(value);
+        if field.name() == "positions" {
+            self.positions = read_positions(value);
         }
     }
 }
@@ -71,17 +64,11 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let Line {
-            is_marker: true,
-            stream: Some(stream),
-            version: Some(version),
-        } = line
-        else {
-            return;
-        };
-        let at = self.0.true_time();
-        let position = Position { stream, version };
-        lock(&self.0.markers).push(Marker { position, at });
+        if line.is_marker {
+            let at = self.0.true_time();
+            let marker = |position| Marker { position, at };
+            lock(&self.0.markers).extend(line.positions.into_iter().map(marker));
+        }
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

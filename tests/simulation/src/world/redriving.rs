@@ -58,9 +58,10 @@ impl Calls {
 
     fn made(&self, letter: &DeadLetter, call: &str) {
         let world = &self.world;
-        let overlaps = !lock(&world.in_flight).insert(letter.letter_id.clone());
+        // The call that is made now, and its outcome that the letter is to have.
+        let overlaps = world.begins(&letter.letter_id, 2);
         // A claim is a lease, and its end is told by clocks: where they jump, it can be taken over
-        // while its call goes on.
+        // while its call goes on, or before its outcome is noted.
         if overlaps && world.faults.counts().of(Fault::ClockJump) > 0 {
             world.excuse_mail_to_come(&letter.payload["detail"], call);
         }
@@ -69,11 +70,16 @@ impl Calls {
             call: call.to_owned(),
             in_trouble: false,
         };
-        lock(&self.untold).insert(letter.letter_id.clone(), untold);
+        let before = lock(&self.untold).insert(letter.letter_id.clone(), untold);
+        if before.is_some() {
+            world.ended(&letter.letter_id);
+        }
     }
 
     pub(super) fn told(&self, letter_id: &str) {
-        lock(&self.untold).remove(letter_id);
+        if lock(&self.untold).remove(letter_id).is_some() {
+            self.world.ended(letter_id);
+        }
     }
 
     pub(super) fn in_trouble(&self, letter_id: &str) {
@@ -86,11 +92,12 @@ impl Calls {
 impl Drop for Calls {
     fn drop(&mut self) {
         let died = !self.ended.load(Ordering::Relaxed);
-        for untold in lock(&self.untold).values() {
+        for (letter_id, untold) in &*lock(&self.untold) {
             if died || untold.in_trouble {
                 self.world
                     .excuse_mail_to_come(&untold.trigger, &untold.call);
             }
+            self.world.ended(letter_id);
         }
     }
 }
@@ -144,7 +151,7 @@ impl Platform for RedriverPlatform {
         let letter_id = letter.letter_id.clone();
         spawn(async move {
             let outcome = calling.invoke_as(&program, invocation).await;
-            lock(&calling.in_flight).remove(&letter_id);
+            calling.ended(&letter_id);
             // Nobody may wait for it any more.
             let _ = tell.send(outcome);
         });
@@ -167,6 +174,22 @@ impl Platform for RedriverPlatform {
 }
 
 impl World {
+    /// So much goes on with a letter from now on; whether something did before.
+    fn begins(&self, letter_id: &str, more: u32) -> bool {
+        let mut in_flight = lock(&self.in_flight);
+        let going_on = in_flight.entry(letter_id.to_owned()).or_default();
+        *going_on += more;
+        *going_on > more
+    }
+
+    /// One of these came to its end.
+    fn ended(&self, letter_id: &str) {
+        let mut in_flight = lock(&self.in_flight);
+        if let Some(going_on) = in_flight.get_mut(letter_id) {
+            *going_on = going_on.saturating_sub(1);
+        }
+    }
+
     /// What a call came to, as the platform tells it.
     fn called(&self, outcome: Outcome, trigger: &Value, call: &str) -> Called {
         match outcome {
