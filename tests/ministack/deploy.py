@@ -75,6 +75,7 @@ def run(emulator, issuer, template, programs):
               for path in sorted((ROOT / "events/demo").glob("*.json"))]
     checks.append(("who may do what", lambda: guarded(shop, issuer)))
     checks.append(("notified once", lambda: notified(emulator, outputs["EventStoreTable"])))
+    checks.append(("personal data erased", lambda: erased(shop, emulator, outputs)))
     checks.append(("queues empty", lambda: queues_empty(emulator)))
     return [name for name, check in checks if not passes(name, check)]
 
@@ -130,6 +131,28 @@ def notified(emulator, table):
     if set(told) != wanted or twice:
         raise Mismatch(f"{len(told)} of {len(wanted)} told of, {len(twice)} more than once")
     return f"{len(told)} of {len(wanted)} events"
+
+
+def erased(shop, emulator, outputs):
+    """A customer's address is sealed in the event store, and its key is gone after an erasure."""
+    ordered = json.loads((ROOT / "events/demo/01-paid.json").read_text())["request"]
+    user, address = ordered["userId"], ordered["contact"]["email"]
+    dynamodb = emulator.client("dynamodb")
+    pages = dynamodb.get_paginator("scan").paginate(TableName=outputs["EventStoreTable"])
+    stored = json.dumps([page["Items"] for page in pages])
+    if address in stored or "sealedContact" not in stored:
+        raise Mismatch("an address is stored in plain")
+
+    def has_key():
+        item = dynamodb.get_item(TableName=outputs["SubjectKeysTable"],
+                                 Key={"userId": {"S": user}}).get("Item", {})
+        return "wrappedKey" in item
+
+    before = has_key()
+    answers = [shop.send("DELETE", f"/users/{user}/data") for _ in range(2)]
+    if not before or has_key() or answers[0] != answers[1] or answers[0][0] != 200:
+        raise Mismatch(f"key before: {before}, after: {has_key()}, answers: {answers}")
+    return "its key is destroyed"
 
 
 def queues_empty(emulator):
