@@ -2,13 +2,13 @@
 //! refused, as AWS refuses it. Whoever is no function of the template (an operator, a function under
 //! `cargo lambda watch`) may do everything.
 //!
-//! Where `ORDERFLOW_PERMISSIONS_DIR` names a folder, each permission that was asked for stands in a
-//! file there, once for each process: over many runs that shows what is granted and never used.
+//! Where a folder is named for it, each permission that was asked for stands in a file there, once
+//! for each stack: over many runs that shows what is granted and never used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use aws_endpoint::Access;
@@ -36,16 +36,18 @@ pub(crate) struct Permissions {
 }
 
 impl Permissions {
-    pub(crate) fn of(stack: &sam_template::Stack) -> Result<Self, LocalError> {
+    pub(crate) fn of(
+        stack: &sam_template::Stack,
+        folder: Option<&Path>,
+    ) -> Result<Self, LocalError> {
         let held = stack.functions.iter().filter_map(|function| {
             let statements = function.permissions.clone()?;
             let name = function.name.clone();
             Some((programs::caller(&name), (name, statements)))
         });
-        let file = std::env::var_os("ORDERFLOW_PERMISSIONS_DIR")
+        let file = folder
             .map(|folder| {
-                let name = format!("{}.jsonl", std::process::id());
-                let path = PathBuf::from(folder).join(name);
+                let path = folder.join(format!("{}.jsonl", std::process::id()));
                 let opened = OpenOptions::new().create(true).append(true).open(&path);
                 opened.map_err(|error| LocalError::file(path, error))
             })

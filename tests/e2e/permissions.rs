@@ -12,12 +12,7 @@ use crate::repository::stack;
 use crate::system::{System, changed_template, order, permissions_folder};
 
 /// Granted and not used by any flow of the tests: function, action, and why it is granted.
-const UNUSED: [(&str, &str, &str); 16] = [
-    (
-        "notify-user",
-        "ses:SendEmail",
-        "mails go out in a system inside the test",
-    ),
+const UNUSED: [(&str, &str, &str); 17] = [
     (
         "notify-user",
         "sqs:SendMessage",
@@ -42,6 +37,16 @@ const UNUSED: [(&str, &str, &str); 16] = [
         "resolve-payment",
         "ssm:GetParameter",
         "decisions are held against a simulated gateway",
+    ),
+    (
+        "rebuild-orders",
+        "dynamodb:UpdateItem",
+        "only for rows that an event changed during the rebuild",
+    ),
+    (
+        "record-events",
+        "kms:Decrypt",
+        "only for a customer whose key another call made",
     ),
     (
         "reconcile-events",

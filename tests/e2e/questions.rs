@@ -209,7 +209,7 @@ async fn names_with_odd_characters_are_names() {
     let system = System::start(&[]);
     system.stock("żółty/tea 1%", 5, "1").await;
     let id = system
-        .place("clé ☕", &order("Ümläut & Sons", "żółty/tea 1%", 2, "1"))
+        .place("a key ~", &order("Ümläut & Sons", "żółty/tea 1%", 2, "1"))
         .await;
     system.order_at(&id, "confirmed").await;
     let user = "/users/%C3%9Cml%C3%A4ut%20%26%20Sons/orders";

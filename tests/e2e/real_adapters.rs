@@ -119,6 +119,7 @@ async fn customers_get_a_mail_for_each_step_they_care_about() {
     let template = crate::system::workspace().join("template.yaml");
     let program = Programs::One(env!("CARGO_BIN_EXE_orderflow-local").into());
     let mut options = StackOptions::new(template, program);
+    options.permissions_asked = Some(crate::system::permissions_folder());
     options.parameters.insert("Notifier".into(), "ses".into());
     options
         .parameters

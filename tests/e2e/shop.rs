@@ -21,7 +21,7 @@ use local::stack::{Stack, StackOptions};
 use local::store_view::{self, Store, Tables};
 use serde_json::{Value, json};
 
-use crate::system::{eventually, order};
+use crate::system::{eventually, order, permissions_folder};
 
 /// Part of every address here.
 pub const NEEDLE: &str = "zq-needle";
@@ -65,6 +65,7 @@ impl<'f> Shop<'f> {
         options.logs = Arc::clone(&lines) as _;
         options.data_dir = Some(folder.to_owned());
         options.keep_history = true;
+        options.permissions_asked = Some(permissions_folder());
         let stack = Stack::start(options).await.unwrap();
         let client = HttpClient::new();
         let aws = stack.endpoint().url();

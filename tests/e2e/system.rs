@@ -31,15 +31,15 @@ pub fn command(arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
         command.env_remove(name);
     }
-    let permissions = permissions_folder();
-    std::fs::create_dir_all(&permissions).unwrap();
-    command.env("ORDERFLOW_PERMISSIONS_DIR", permissions);
+    command.env("ORDERFLOW_PERMISSIONS_DIR", permissions_folder());
     command
 }
 
 /// Where each system notes which permissions its functions asked for.
 pub fn permissions_folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions")
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// The workspace's folder.

@@ -83,7 +83,8 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
             "shop-EventStore",
             "shop-Orders",
             "shop-OrdersGreen",
-            "shop-Stock"
+            "shop-Stock",
+            "shop-SubjectKeys"
         ])
     );
 }

@@ -5,7 +5,7 @@
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
 use aws_adapters::order_contacts::{ContactError, Contacts, Revealed};
 use domain::access::Caller;
-use domain::ids::{IdempotencyKey, UserId};
+use domain::ids::UserId;
 use domain::order::{
     Order, OrderCommand, OrderEvent, OrderPlaced, OrderRejection, OrderRequest, PLACE_ORDER,
 };
@@ -38,18 +38,12 @@ impl<S: EventStore, K: Sealing, C: Clock> Handler<S, K, C> {
     pub async fn handle(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let caller = request.caller()?;
         let reach = caller.writes_orders()?;
-        let key = request
-            .header("idempotency-key")
-            .ok_or_else(|| {
-                Problem::invalid(
-                    "Idempotency-Key",
-                    "header is missing; send a new one with each new order, the same with a repeat",
-                )
-            })
-            .and_then(|key| {
-                IdempotencyKey::parse(key)
-                    .map_err(|error| Problem::invalid("Idempotency-Key", error))
-            })?;
+        let key = request.idempotency_key()?.ok_or_else(|| {
+            Problem::invalid(
+                "Idempotency-Key",
+                "header is missing; send a new one with each new order, the same with a repeat",
+            )
+        })?;
         let order = request.body::<OrderRequest>()?;
         if !reach.covers(&order.user_id) {
             return Err(not_theirs(&order.user_id));

@@ -62,13 +62,7 @@ where
         caller.writes_inventory()?;
         let sku = request.path("sku", Sku::parse)?;
         let (command, price) = accept(request.body()?)?;
-        let key = request
-            .header("idempotency-key")
-            .map(|key| {
-                IdempotencyKey::parse(key)
-                    .map_err(|error| Problem::invalid("Idempotency-Key", error))
-            })
-            .transpose()?;
+        let key = request.idempotency_key()?;
         let mut waits = backon::BackoffBuilder::build(FullJitter::CALL);
         loop {
             let attempt = self.attempt(request, &caller, &sku, command, price, key.as_ref());

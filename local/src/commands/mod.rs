@@ -73,6 +73,7 @@ fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
         None => Programs::One(this_program()?),
     };
     let mut options = StackOptions::new(path, programs);
+    options.permissions_asked = std::env::var_os("ORDERFLOW_PERMISSIONS_DIR").map(PathBuf::from);
     options.parameters = args.parameter_values();
     if let Some(processes) = args.processes {
         options.max_processes = processes;

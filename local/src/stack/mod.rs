@@ -71,6 +71,8 @@ pub struct StackOptions {
     pub keep_history: bool,
     /// Most processes of one function.
     pub max_processes: u32,
+    /// Folder in which it is noted what permissions functions ask for; none notes nothing.
+    pub permissions_asked: Option<PathBuf>,
 }
 
 impl StackOptions {
@@ -90,6 +92,7 @@ impl StackOptions {
             faults: None,
             keep_history: false,
             max_processes: processes_for_this_machine(),
+            permissions_asked: None,
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let stack = Arc::new(template::read(&options.template, &context)?);
     create_resources(&endpoint, &stack).await?;
     serve_issuer(&endpoint, &stack, options.data_dir.clone()).await?;
-    let permissions = Permissions::of(&stack)?;
+    let permissions = Permissions::of(&stack, options.permissions_asked.as_deref())?;
     endpoint.register_permissions(Arc::new(permissions));
 
     let logs = Arc::clone(&options.logs);

@@ -280,13 +280,4 @@ mod tests {
         assert_eq!(batch(&huge, &mut results), None);
         assert!(matches!(results[0], Some(Err(PublishError::Refused(_)))));
     }
-
-    #[test]
-    fn a_trace_is_carried_in_the_form_of_x_ray() {
-        assert_eq!(
-            trace_header("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").as_deref(),
-            Some("Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1")
-        );
-        assert_eq!(trace_header("nonsense"), None);
-    }
 }

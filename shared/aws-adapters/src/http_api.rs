@@ -3,6 +3,7 @@
 use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
 use base64::Engine;
 use domain::access::{Caller, Denied};
+use domain::ids::IdempotencyKey;
 use event_sourcing::failure::Failure;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -161,6 +162,32 @@ impl HttpRequest {
             .headers
             .get(name)
             .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+    }
+
+    /// The client's own name for this request, where it gave one: visible ASCII and spaces, since
+    /// what else a header may have is read in more than one way on its way here.
+    ///
+    /// # Errors
+    /// A 400 that names the header.
+    pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+        const HEADER: &str = "Idempotency-Key";
+        let Some(value) = self.event.headers.get("idempotency-key") else {
+            return Ok(None);
+        };
+        let is_plain = value
+            .as_bytes()
+            .iter()
+            .all(|byte| (b' '..=b'~').contains(byte));
+        let text = value.to_str().ok().filter(|_| is_plain);
+        let text = text.ok_or_else(|| {
+            Problem::invalid(
+                HEADER,
+                "must be ASCII characters, without control characters",
+            )
+        })?;
+        IdempotencyKey::parse(text)
+            .map(Some)
+            .map_err(|error| Problem::invalid(HEADER, error))
     }
 
     /// The same request in a trace of the platform, where there is one.

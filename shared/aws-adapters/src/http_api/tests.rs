@@ -98,3 +98,60 @@ fn the_refused_field_is_named() {
     let large = refused(&"x".repeat(MAX_BODY_BYTES + 1));
     assert_eq!((large.status, large.field.as_deref()), (413, Some("body")));
 }
+
+fn with_headers(headers: Value) -> HttpRequest {
+    let payload = json!({"version": "2.0", "routeKey": "POST /x", "rawPath": "/x",
+        "headers": headers, "isBase64Encoded": false,
+        "requestContext": {"http": {"method": "POST"}, "requestId": "r"}});
+    HttpRequest::from_payload(payload).unwrap()
+}
+
+#[test]
+fn an_idempotency_key_is_what_every_reader_of_a_header_reads_alike() {
+    let key = |text: &str| {
+        let request = with_headers(json!({"idempotency-key": text}));
+        let key = request.idempotency_key();
+        key.map(|key| key.unwrap().to_string())
+    };
+    assert_eq!(key("order 1/~").as_deref(), Ok("order 1/~"));
+    for wrong in [
+        "",
+        " ",
+        " a",
+        "a ",
+        "caf\u{e9}",
+        "a\u{a0}",
+        "a\u{9b}",
+        &"a".repeat(129),
+    ] {
+        let refused = key(wrong).unwrap_err();
+        assert_eq!(
+            (refused.status, refused.field.as_deref()),
+            (400, Some("Idempotency-Key")),
+            "{wrong:?}"
+        );
+    }
+    assert_eq!(with_headers(json!({})).idempotency_key(), Ok(None));
+}
+
+#[test]
+fn a_request_is_in_its_callers_trace_or_else_in_the_platforms() {
+    let (theirs, ours) = (
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
+    );
+    let traced = |headers| {
+        with_headers(headers)
+            .traced(Some(ours.to_owned()))
+            .traceparent()
+    };
+    assert_eq!(
+        traced(json!({"traceparent": theirs})).as_deref(),
+        Some(theirs)
+    );
+    assert_eq!(traced(json!({})).as_deref(), Some(ours));
+    assert_eq!(
+        traced(json!({"traceparent": "anything"})).as_deref(),
+        Some(ours)
+    );
+}
