@@ -86,7 +86,7 @@ impl Load<'_> {
         let used = Used::of(self.stack) - before;
         let sagas = watch.finish().await;
         progress.finish();
-        let report = self.report(placed, sagas, used, &rest).await?;
+        let report = self.report(placed, sagas, &used, &rest).await?;
         Ok(Measured {
             report: Some(report),
             interrupted: rest.interrupted,
@@ -137,7 +137,7 @@ impl Load<'_> {
         &self,
         placed: Vec<Placed>,
         sagas: Sagas,
-        used: Used,
+        used: &Used,
         rest: &Rest,
     ) -> Result<Report, LocalError> {
         let accepted = placed.iter().filter_map(|one| one.order.clone()).collect();
@@ -147,7 +147,7 @@ impl Load<'_> {
             lines: placed.len(),
             placed,
             sagas,
-            used,
+            used: *used,
             prices: Prices::list(),
             evidence,
             is_over: rest.unrest.is_none() || !rest.interrupted,

@@ -51,13 +51,11 @@ impl SubjectKeyTable for InMemoryKeyTable {
     ) -> Result<Kept, SealingError> {
         let mut records = self.records();
         let record = records.entry(subject.to_owned()).or_default();
-        Ok(match &record.key {
-            Some(there) => Kept::There(there.clone()),
-            None => {
-                record.key = Some(key.clone());
-                Kept::New
-            }
-        })
+        if let Some(there) = &record.key {
+            return Ok(Kept::There(there.clone()));
+        }
+        record.key = Some(key.clone());
+        Ok(Kept::New)
     }
 }
 
@@ -65,13 +63,11 @@ impl KeyErasure for InMemoryKeyTable {
     async fn erase(&self, subject: &str, erasure: &Erasure) -> Result<Erasure, SealingError> {
         let mut records = self.records();
         let record = records.entry(subject.to_owned()).or_default();
-        match (record.key.take(), &record.erasure) {
-            (None, Some(earlier)) => Ok(earlier.clone()),
-            _ => {
-                record.erasure = Some(erasure.clone());
-                Ok(erasure.clone())
-            }
+        if let (None, Some(earlier)) = (record.key.take(), &record.erasure) {
+            return Ok(earlier.clone());
         }
+        record.erasure = Some(erasure.clone());
+        Ok(erasure.clone())
     }
 }
 

@@ -69,12 +69,12 @@ pub(super) struct PersonalData {
 }
 
 impl PersonalData {
-    pub(super) fn of(used: &Used, usd: f64, orders: f64) -> Self {
+    pub(super) fn of(used: &Used, cost: f64, orders: f64) -> Self {
         Self {
             kms_requests: rounded(real(used.kms.requests) / orders, 3),
             write_units: rounded(used.keys.write_units / orders, 3),
             read_units: rounded(used.keys.read_units / orders, 3),
-            usd_per_million_orders: rounded(usd * 1_000_000.0 / orders, 2),
+            usd_per_million_orders: rounded(cost * 1_000_000.0 / orders, 2),
         }
     }
 }
