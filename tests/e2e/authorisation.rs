@@ -1,7 +1,7 @@
 //! Who may do what, over the real system: every route with every kind of caller; and that nothing
 //! tells a customer of somebody else's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Router;
 use axum::routing::get;
@@ -11,6 +11,7 @@ use local::issuer::SigningKey;
 use local::issuer::ask::Wanted;
 use serde_json::{Value, json};
 
+use crate::repository::stack;
 use crate::system::{System, order, run, workspace};
 
 const USER: &str = "abc123";
@@ -37,13 +38,14 @@ const CALLERS: [&str; 14] = [
 
 /// The status of each request by each caller. `{id}` is an order of the owner.
 #[rustfmt::skip]
-const STATUS: [(&str, [u16; 14]); 10] = [
+const STATUS: [(&str, [u16; 14]); 11] = [
     //                           owner op.  oth. rea. wri. none anon exp. early aud. iss. forg. alg  key
     ("POST /orders",             [202, 202, 403, 403, 202, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /orders/{id}",         [200, 200, 404, 200, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /orders/{id}/events",  [200, 200, 404, 200, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /orders/{id}/diff",    [200, 200, 404, 200, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /users/abc123/orders", [200, 200, 403, 200, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("DELETE /users/abc123/data",[200, 200, 403, 403, 200, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /inventory/tea",       [200, 200, 200, 200, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("PUT /inventory/tea",       [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     // Stripe signs; a token is not looked at.
@@ -168,6 +170,23 @@ async fn an_order(system: &System, issuer: &Issuer, key: &str) -> String {
     let placed = send(system, Some(&owner), ("POST", "/orders"), &headers, body).await;
     assert_eq!(placed.status, 202, "{}", placed.text());
     placed.json()["orderId"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_table_has_every_route_of_the_template() {
+    let with_any = |path: &str| {
+        let parts = path.split('/').map(|part| match part {
+            "tea" | USER => "*",
+            part if part.starts_with('{') => "*",
+            part => part,
+        });
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let told = STATUS.iter().map(|(request, _)| with_any(request));
+    let told: BTreeSet<_> = told.filter(|request| request != "GET /nowhere").collect();
+    let stack = stack(&[]);
+    let routes = stack.routes.iter().map(|route| with_any(&route.key()));
+    assert_eq!(told, routes.collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
