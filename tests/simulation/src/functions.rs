@@ -12,7 +12,7 @@ use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
 use event_sourcing::retry::budget;
 use jiff::SignedDuration;
-use process_payment::guarded_gateway::GuardedGateway;
+use process_payment::guarded_gateway::{self, GuardedGateway};
 use serde_json::Value;
 
 use crate::mutants::Mutant;
@@ -271,7 +271,12 @@ async fn consume(
                 let mut running = lock(&world.payments);
                 Arc::clone(running.get_or_insert_with(|| Arc::new(payments(world, &clock))))
             };
-            handler.handle(&trigger).await
+            let work = handler.handle(&trigger);
+            if invocation.is_redrive() {
+                guarded_gateway::redriven(work).await
+            } else {
+                work.await
+            }
         }
         "notify-user" => {
             let notifier = Mailer {
