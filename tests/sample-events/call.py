@@ -176,7 +176,8 @@ def parsed(raw):
     try:
         return json.loads(raw)
     except ValueError:
-        text = raw.decode(errors="replace")
+        # cargo-lambda draws a line beside an error and wraps it.
+        text = " ".join(raw.decode(errors="replace").replace("│", " ").split())
         kind = next((kind for kind in ("Permanent", "Transient", "Waiting") if kind in text), "?")
         return {"errorType": kind, "errorMessage": text}
 

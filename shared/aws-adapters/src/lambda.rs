@@ -19,6 +19,9 @@ use tracing::{Instrument as _, Span};
 
 /// What is kept of an invocation's time for its answer to reach the platform.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
+/// Longest time that a function can have
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
+const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 /// Key in the client context that marks a redrive, and tells the ids of the calls that were given
 /// up, as a JSON list: what fails then is told to the caller, and not put into the dead-letter queue
 /// once more.
@@ -104,9 +107,14 @@ fn told(failure: Failure) -> Diagnostic {
     }
 }
 
-/// What a handler may take of the time until the platform's deadline.
+/// What a handler may take of the time until the platform's deadline. (`cargo lambda watch` tells no
+/// moment but how long there is, 600,000 ms; as a moment that is in the year 1970.)
 fn time_left(deadline: SystemTime) -> Duration {
-    let left = deadline.duration_since(SystemTime::now());
+    let since_1970 = deadline.duration_since(SystemTime::UNIX_EPOCH);
+    let left = match since_1970 {
+        Ok(time) if time <= LONGEST_INVOCATION => Ok(time),
+        _ => deadline.duration_since(SystemTime::now()),
+    };
     left.unwrap_or_default().saturating_sub(ANSWER_TIME)
 }
 
@@ -409,6 +417,10 @@ mod tests {
         let deadline = SystemTime::now() + Duration::from_secs(15);
         assert!(time_left(deadline) <= Duration::from_millis(14_500));
         assert_eq!(time_left(SystemTime::UNIX_EPOCH), Duration::ZERO);
+        let passed = SystemTime::now() - Duration::from_secs(1);
+        assert_eq!(time_left(passed), Duration::ZERO);
+        let told_as_time = SystemTime::UNIX_EPOCH + Duration::from_mins(10);
+        assert_eq!(time_left(told_as_time), Duration::from_millis(599_500));
     }
 
     #[test]
