@@ -92,8 +92,11 @@ impl Calls {
 impl Drop for Calls {
     fn drop(&mut self) {
         let died = !self.ended.load(Ordering::Relaxed);
+        // Where clocks jump, somebody else can have the claim when the outcome is there, which then
+        // is not noted; he may not even have called.
+        let jumps = self.world.faults.counts().of(Fault::ClockJump) > 0;
         for (letter_id, untold) in &*lock(&self.untold) {
-            if died || untold.in_trouble {
+            if died || untold.in_trouble || jumps {
                 self.world
                     .excuse_mail_to_come(&untold.trigger, &untold.call);
             }
