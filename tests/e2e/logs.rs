@@ -30,7 +30,7 @@ async fn stocked(shop: &Shop<'_>) {
     assert_eq!(stocked.status, 200, "{}", stocked.text());
 }
 
-/// The lines that are ours; the rest is the platform's.
+/// The lines, each of which is JSON.
 fn parsed(lines: &[String]) -> Vec<Value> {
     let parsed = lines.iter().map(|line| {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"))

@@ -1,6 +1,6 @@
 //! The happy way: placed, reserved, paid, notified twice, and to be seen in the read model.
 
-use crate::system::{System, eventually, order};
+use crate::system::{System, eventually, futures_of, order};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,26 +122,4 @@ async fn twenty_posts_of_one_order_at_once_store_one() {
         system.get("/inventory/tea").await.json()["available"].as_u64()
     });
     assert_eq!(available.await, 99);
-}
-
-/// Runs all at once, on this task.
-async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut futures: Vec<_> = futures.map(Box::pin).collect();
-    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, slot) in futures.iter_mut().zip(&mut done) {
-            if slot.is_none()
-                && let std::task::Poll::Ready(output) = future.as_mut().poll(context)
-            {
-                *slot = Some(output);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

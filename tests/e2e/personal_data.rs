@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::shop::{NEEDLE, Shop, address, files, has, ordered_by};
 use crate::store_contract::a_store;
-use crate::system::{eventually, order};
+use crate::system::{eventually, futures_of, order};
 
 /// The whole rebuild of the rows.
 async fn rebuild(shop: &Shop<'_>) {
@@ -264,13 +264,10 @@ async fn first_orders_at_once_share_one_key_and_later_ones_ask_nobody() {
         0
     );
 
-    let mut placing = Vec::new();
-    for number in 1..=8 {
-        placing.push(format!("{number}"));
-    }
+    let placing: Vec<_> = (1..=8).map(|number| number.to_string()).collect();
     let bodies = ordered_by("ann", "ann", "tok_visa");
     let placed = placing.iter().map(|key| shop.place(key, &bodies));
-    let mut placed: Vec<String> = join_all(placed).await;
+    let mut placed: Vec<String> = futures_of(placed).await;
     let used = metered("kms", "GenerateDataKey") + metered("kms", "Decrypt");
     assert!(used >= 1);
     for number in 9..=20 {
@@ -298,29 +295,6 @@ async fn first_orders_at_once_share_one_key_and_later_ones_ask_nobody() {
 fn processes() -> u32 {
     let program = Programs::One("none".into());
     StackOptions::new("none", program).max_processes
-}
-
-async fn join_all<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut all: Vec<_> = all.map(|one| Box::pin(one)).collect();
-    let mut done: Vec<Option<F::Output>> = all.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        let mut open = false;
-        for (one, done) in all.iter_mut().zip(&mut done) {
-            if done.is_none() {
-                match one.as_mut().poll(context) {
-                    std::task::Poll::Ready(output) => *done = Some(output),
-                    std::task::Poll::Pending => open = true,
-                }
-            }
-        }
-        if open {
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(())
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use local::stack::{Stack, StackOptions};
 use local::store_view::{self, Store, Tables};
 use serde_json::{Value, json};
 
-use crate::system::{eventually, order, permissions_folder};
+use crate::system::{eventually, invariants_hold, order, permissions_folder};
 
 /// Part of every address here.
 pub const NEEDLE: &str = "zq-needle";
@@ -85,20 +85,21 @@ impl<'f> Shop<'f> {
 
     /// Sends a request as an operator.
     pub async fn send(&self, method: &str, path: &str, key: &str, body: &Value) -> Answer {
-        self.send_as(&self.operator, method, path, key, body).await
+        self.send_as(
+            &self.operator,
+            method,
+            path,
+            &[("idempotency-key", key)],
+            body,
+        )
+        .await
     }
 
     /// Sends a request as an operator, in a trace.
     pub async fn send_traced(&self, traceparent: &str, key: &str, body: &Value) -> Answer {
-        let url = format!("{}/orders", self.stack.api_url());
-        let headers = [
-            ("content-type", "application/json"),
-            ("idempotency-key", key),
-            ("authorization", &self.operator),
-            ("traceparent", traceparent),
-        ];
-        let sent = self.client.send("POST", &url, &headers, body.to_string());
-        sent.await.unwrap()
+        let headers = [("idempotency-key", key), ("traceparent", traceparent)];
+        self.send_as(&self.operator, "POST", "/orders", &headers, body)
+            .await
     }
 
     /// All log lines of functions until now.
@@ -112,15 +113,15 @@ impl<'f> Shop<'f> {
         bearer: &str,
         method: &str,
         path: &str,
-        key: &str,
+        headers: &[(&str, &str)],
         body: &Value,
     ) -> Answer {
         let url = format!("{}{path}", self.stack.api_url());
-        let headers = [
+        let always = [
             ("content-type", "application/json"),
-            ("idempotency-key", key),
             ("authorization", bearer),
         ];
+        let headers = [&always, headers].concat();
         let sent = self.client.send(method, &url, &headers, body.to_string());
         sent.await.unwrap()
     }
@@ -142,7 +143,7 @@ impl<'f> Shop<'f> {
         let aws = self.stack.endpoint().url();
         let bearer = ask::bearer(&self.client, &aws, &Wanted::customer(customer)).await;
         let (bearer, path) = (bearer.unwrap(), format!("/users/{user}/data"));
-        self.send_as(&bearer, "DELETE", &path, "-", &json!({}))
+        self.send_as(&bearer, "DELETE", &path, &[], &json!({}))
             .await
     }
 
@@ -186,19 +187,11 @@ impl<'f> Shop<'f> {
     }
 
     pub async fn holds(&self, accepted: &[String]) {
-        eventually("the invariants hold", async || {
-            let evidence = Evidence {
-                stored: self.stored().await,
-                accepted: accepted.to_vec(),
-                given_up: self.stack.given_up().await.unwrap(),
-                ..Evidence::default()
-            };
-            let broken = invariants::broken(&invariants::check(&evidence));
-            if broken.is_empty() {
-                Ok(())
-            } else {
-                Err(broken.join("\n"))
-            }
+        invariants_hold(async || Evidence {
+            stored: self.stored().await,
+            accepted: accepted.to_vec(),
+            given_up: self.stack.given_up().await.unwrap(),
+            ..Evidence::default()
         })
         .await;
     }

@@ -323,21 +323,26 @@ impl System {
     /// Waits until every invariant holds that can be seen from outside. (They can be broken while
     /// something is on its way: an event whose notification is not stored yet.)
     pub async fn invariants_hold(&self, accepted: &[String]) {
-        eventually("the invariants hold", async || {
-            let evidence = Evidence {
-                stored: self.stored().await,
-                accepted: accepted.to_vec(),
-                ..Evidence::default()
-            };
-            let broken = invariants::broken(&invariants::check(&evidence));
-            if broken.is_empty() {
-                Ok(())
-            } else {
-                Err(broken.join("\n"))
-            }
+        invariants_hold(async || Evidence {
+            stored: self.stored().await,
+            accepted: accepted.to_vec(),
+            ..Evidence::default()
         })
         .await;
     }
+}
+
+/// Waits until every invariant holds for what is seen.
+pub async fn invariants_hold(seen: impl AsyncFn() -> Evidence) {
+    eventually("the invariants hold", async || {
+        let broken = invariants::broken(&invariants::check(&seen().await));
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(broken.join("\n"))
+        }
+    })
+    .await;
 }
 
 impl Drop for System {
@@ -346,6 +351,28 @@ impl Drop for System {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs all at once, on this task.
+pub async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, slot) in futures.iter_mut().zip(&mut done) {
+            if slot.is_none()
+                && let std::task::Poll::Ready(output) = future.as_mut().poll(context)
+            {
+                *slot = Some(output);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }
 
 /// What a look found: something, or not yet (and why).

@@ -43,7 +43,8 @@ pub async fn check_but_length<S: EventStore>(store: &S) {
     what_is_too_large_is_refused_and_not_stored(store).await;
 }
 
-fn new_stream() -> String {
+/// A name that nothing has in any run: tables may be shared.
+pub(crate) fn new_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!(
         "contract-{}-{}-{}",
@@ -76,12 +77,12 @@ async fn append(store: &impl EventStore, stream: &str, head: &Head, events: Vec<
 
 /// A stream that nobody wrote to has no events.
 pub async fn an_absent_stream_is_empty(store: &impl EventStore) {
-    assert!(read(store, &new_stream()).await.is_empty());
+    assert!(read(store, &new_name()).await.is_empty());
 }
 
 /// Versions are gap-free from 1; a read from a version starts there.
 pub async fn events_are_read_in_order_as_they_were_written(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let mut head = Head::START;
     for version in 1..=12 {
         let next = vec![event(&format!("e{version}"), json!({"n": version}))];
@@ -103,7 +104,7 @@ pub async fn events_are_read_in_order_as_they_were_written(store: &impl EventSto
 
 /// Reads are strongly consistent.
 pub async fn a_read_sees_every_append_before_it(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let mut head = Head::START;
     for version in 1..=50 {
         head = append(store, &stream, &head, vec![event("e", json!({}))]).await;
@@ -113,7 +114,7 @@ pub async fn a_read_sees_every_append_before_it(store: &impl EventStore) {
 
 /// Optimistic concurrency.
 pub async fn a_taken_version_conflicts_and_the_stored_event_comes_back(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let first = vec![event("first", json!({"a": 1}))];
     append(store, &stream, &Head::START, first).await;
     let error = store
@@ -137,7 +138,7 @@ pub async fn a_taken_version_conflicts_and_the_stored_event_comes_back(store: &i
 
 /// Atomic multi-event append.
 pub async fn several_events_are_stored_all_or_none(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let three = ["a", "b", "c"].map(|id| event(id, json!({}))).to_vec();
     append(store, &stream, &Head::START, three).await;
     let all = read(store, &stream).await;
@@ -156,7 +157,7 @@ pub async fn several_events_are_stored_all_or_none(store: &impl EventStore) {
 
 /// Of several writers at one version exactly one succeeds, without a gap.
 pub async fn one_of_many_writers_wins(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let mut head = Head::START;
     for _ in 0..5 {
         let attempt =
@@ -183,7 +184,7 @@ pub async fn one_of_many_writers_wins(store: &impl EventStore) {
 
 /// After a lost answer the writer appends again and finds its own event.
 pub async fn the_same_append_again_conflicts_with_itself(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let mine = || vec![event("mine", json!({"n": 1}))];
     append(store, &stream, &Head::START, mine()).await;
     let error = store
@@ -227,7 +228,7 @@ impl<S: EventStore> EventStore for LosingAnswers<'_, S> {
 
 /// "Unavailable" after a write that did happen is safe to retry.
 pub async fn a_command_whose_answer_was_lost_is_not_executed_twice<S: EventStore>(store: &S) {
-    let stream = new_stream();
+    let stream = new_name();
     let losing = LosingAnswers {
         store,
         left: AtomicU64::new(1000),
@@ -254,7 +255,7 @@ pub async fn a_command_whose_answer_was_lost_is_not_executed_twice<S: EventStore
 
 /// A stream of more than 1 MB is read to its end.
 pub async fn a_read_follows_every_page(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let padding = "x".repeat(300_000);
     let mut head = Head::START;
     for version in 0..5 {
@@ -272,7 +273,7 @@ pub async fn a_long_stream_is_read_in_order(
     length: usize,
     at_a_time: usize,
 ) {
-    let stream = new_stream();
+    let stream = new_name();
     let numbers: Vec<_> = (0..length).collect();
     let mut head = Head::START;
     for some in numbers.chunks(at_a_time.max(1)) {
@@ -293,7 +294,7 @@ pub async fn a_long_stream_is_read_in_order(
 
 /// Money is never rounded, names are never bent.
 pub async fn numbers_and_texts_come_back_to_the_digit_and_the_letter(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let data: Value = serde_json::from_str(
         r#"{"price": 150.75, "small": 0.00000001, "long": 1234567890123456789012345678.12345678,
             "negative": -0.1, "zero": 0, "flag": true, "nothing": null, "empty": "",
@@ -316,7 +317,7 @@ pub async fn numbers_and_texts_come_back_to_the_digit_and_the_letter(store: &imp
 
 /// An older writer passes a newer event on whole.
 pub async fn unknown_fields_come_back(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let mut newer = event("e", json!({"known": 1, "unknown": {"x": 1}}));
     newer.correlation_id = Some("correlation".into());
     newer.causation_id = Some("cause".into());
@@ -333,7 +334,7 @@ pub async fn unknown_fields_come_back(store: &impl EventStore) {
 
 /// What comes back is the chain that was appended.
 pub async fn every_event_is_linked_to_the_one_before(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let number: Value = serde_json::from_str("150.750").expect("it is a number");
     let mut head = Head::START;
     for several in [1, 3, 1] {
@@ -348,7 +349,7 @@ pub async fn every_event_is_linked_to_the_one_before(store: &impl EventStore) {
 
 /// More than a store takes is refused before anything happens.
 pub async fn what_is_too_large_is_refused_and_not_stored(store: &impl EventStore) {
-    let stream = new_stream();
+    let stream = new_name();
     let padding = "x".repeat(410 * 1024);
     let error = store
         .append(

@@ -5,9 +5,9 @@ use super::{
     Class, DeadLetter, DeadLetters, DeadLettersError, EventRef, Filter, LetterSummary, Operator,
     Received, RedrivePolicy, Status, Waiting, park, take_in,
 };
+use crate::contract::new_name;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Runs the whole contract. Letters are new in every run, so that a table may be shared.
@@ -19,17 +19,6 @@ pub async fn check(letters: &impl DeadLetters) {
     a_payload_of_any_size_comes_back(letters).await;
     a_list_has_every_letter_that_matches(letters).await;
     waiting_letters_and_no_others_wait(letters).await;
-}
-
-/// A consumer that no other run has.
-fn new_consumer() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!(
-        "contract-{}-{}-{}",
-        std::process::id(),
-        Timestamp::now().as_nanosecond(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
 }
 
 const POLICY: RedrivePolicy = RedrivePolicy {
@@ -63,7 +52,7 @@ fn letter(consumer: &str, version: u64, payload: Value) -> DeadLetter {
 
 /// What was never saved is not there.
 pub async fn an_absent_letter_is_none(letters: &impl DeadLetters) {
-    let found = letters.get(&format!("{}/none", new_consumer())).await;
+    let found = letters.get(&format!("{}/none", new_name())).await;
     assert_eq!(found.expect("an answer"), None);
 }
 
@@ -76,7 +65,7 @@ pub async fn a_letter_comes_back_as_it_was_saved(letters: &impl DeadLetters) {
         deep = json!({ "in": deep });
     }
     for payload in [deep, json!("this is no JSON {"), json!("")] {
-        let letter = letter(&new_consumer(), 1, payload);
+        let letter = letter(&new_name(), 1, payload);
         let saved = letters.save(letter.clone()).await.expect("saved");
         let expected = DeadLetter {
             revision: 1,
@@ -90,7 +79,7 @@ pub async fn a_letter_comes_back_as_it_was_saved(letters: &impl DeadLetters) {
 
 /// A change that was decided on an older revision is refused, and changes nothing.
 pub async fn a_letter_is_saved_only_over_the_revision_it_has(letters: &impl DeadLetters) {
-    let new = letter(&new_consumer(), 1, json!({}));
+    let new = letter(&new_name(), 1, json!({}));
     let first = letters.save(new.clone()).await.expect("saved");
     let mut change = first.clone();
     change.attempts = 4;
@@ -110,7 +99,7 @@ pub async fn a_letter_is_saved_only_over_the_revision_it_has(letters: &impl Dead
 /// Of two redrivers, or a redriver and an operator, one wins.
 pub async fn one_of_many_who_save_at_once_wins(letters: &impl DeadLetters) {
     let saved = letters
-        .save(letter(&new_consumer(), 1, json!({})))
+        .save(letter(&new_name(), 1, json!({})))
         .await
         .expect("saved");
     let one = |attempts| {
@@ -127,7 +116,7 @@ pub async fn a_payload_of_any_size_comes_back(letters: &impl DeadLetters) {
     // Characters of two bytes, so that a cut in the middle of one would show.
     for bytes in [300_000, 1024 * 1024] {
         let payload = json!({ "text": "x\u{e4}".repeat(bytes / 3) });
-        let letter = letter(&new_consumer(), 1, payload.clone());
+        let letter = letter(&new_name(), 1, payload.clone());
         let mut saved = letters.save(letter).await.expect("saved");
         saved.attempts += 1;
         let again = letters.save(saved).await.expect("saved again");
@@ -138,7 +127,7 @@ pub async fn a_payload_of_any_size_comes_back(letters: &impl DeadLetters) {
 
 /// Over every page, and by every part of a filter.
 pub async fn a_list_has_every_letter_that_matches(letters: &impl DeadLetters) {
-    let consumer = new_consumer();
+    let consumer = new_name();
     let mut expected = Vec::new();
     for version in 1..=12 {
         // A page of a table is 1 MB.
@@ -198,7 +187,7 @@ pub async fn a_list_has_every_letter_that_matches(letters: &impl DeadLetters) {
 
 /// A letter that stops waiting is not among them any more.
 pub async fn waiting_letters_and_no_others_wait(letters: &impl DeadLetters) {
-    let consumer = new_consumer();
+    let consumer = new_name();
     let mut saved = Vec::new();
     for version in 1..=3 {
         let one = letters.save(letter(&consumer, version, json!({}))).await;

@@ -4,8 +4,8 @@
 
 use super::keys::{Kept, KeyErasure, SubjectKeyTable};
 use super::{Erasure, KeyRecord, WrappedKey};
+use crate::contract::new_name;
 use jiff::Timestamp;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Runs the whole contract.
 pub async fn check<T: SubjectKeyTable + KeyErasure>(table: &T) {
@@ -15,16 +15,6 @@ pub async fn check<T: SubjectKeyTable + KeyErasure>(table: &T) {
     a_new_key_after_an_erasure_leaves_it_on_record(table).await;
     an_erasure_of_nothing_is_on_record_too(table).await;
     keys_of_others_are_left_alone(table).await;
-}
-
-fn new_subject() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!(
-        "contract-{}-{}-{}",
-        std::process::id(),
-        Timestamp::now().as_nanosecond(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
 }
 
 fn key(byte: u8) -> WrappedKey {
@@ -58,12 +48,12 @@ async fn erase<T: KeyErasure>(table: &T, subject: &str, erasure: &Erasure) -> Er
 
 /// Nothing is known of whom nobody knows.
 pub async fn a_subject_without_a_key_has_none<T: SubjectKeyTable>(table: &T) {
-    assert_eq!(find(table, &new_subject()).await, KeyRecord::default());
+    assert_eq!(find(table, &new_name()).await, KeyRecord::default());
 }
 
 /// Two who make the first key agree on one.
 pub async fn the_first_key_is_kept_and_every_later_one_finds_it<T: SubjectKeyTable>(table: &T) {
-    let subject = new_subject();
+    let subject = new_name();
     assert_eq!(keep(table, &subject, 1).await, Kept::New);
     assert_eq!(keep(table, &subject, 2).await, Kept::There(key(1)));
     assert_eq!(keep(table, &subject, 1).await, Kept::There(key(1)));
@@ -75,7 +65,7 @@ pub async fn an_erasure_destroys_the_key_and_is_on_record_once<T>(table: &T)
 where
     T: SubjectKeyTable + KeyErasure,
 {
-    let subject = new_subject();
+    let subject = new_name();
     keep(table, &subject, 1).await;
     let first = erasure(100, "abc123");
     assert_eq!(erase(table, &subject, &first).await, first);
@@ -94,7 +84,7 @@ pub async fn a_new_key_after_an_erasure_leaves_it_on_record<T>(table: &T)
 where
     T: SubjectKeyTable + KeyErasure,
 {
-    let subject = new_subject();
+    let subject = new_name();
     let first = erasure(100, "abc123");
     keep(table, &subject, 1).await;
     erase(table, &subject, &first).await;
@@ -112,7 +102,7 @@ pub async fn an_erasure_of_nothing_is_on_record_too<T>(table: &T)
 where
     T: SubjectKeyTable + KeyErasure,
 {
-    let subject = new_subject();
+    let subject = new_name();
     let first = erasure(100, "abc123");
     assert_eq!(erase(table, &subject, &first).await, first);
     assert_eq!(find(table, &subject).await.erasure, Some(first));
@@ -120,7 +110,7 @@ where
 
 /// An erasure is one subject's.
 pub async fn keys_of_others_are_left_alone<T: SubjectKeyTable + KeyErasure>(table: &T) {
-    let (one, other) = (new_subject(), new_subject());
+    let (one, other) = (new_name(), new_name());
     keep(table, &one, 1).await;
     keep(table, &other, 2).await;
     erase(table, &one, &erasure(100, "abc123")).await;
