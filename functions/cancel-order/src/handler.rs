@@ -54,7 +54,7 @@ impl<S: EventStore, C: Clock> Handler<S, C> {
         let done = execute::<Order>(&orders, &id.stream(), start, &command, &cause)
             .await
             .map_err(|error| problem(&error))?;
-        tracing::info!(request_id = request.id(), order_id = %id, version = done.version,
+        tracing::info!(order_id = %id, version = done.version,
             repeated = done.events.is_empty(), "order cancelled");
         Ok(HttpResponse::json(
             202,

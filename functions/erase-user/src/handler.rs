@@ -39,7 +39,7 @@ impl<K: KeyErasure, C: Clock> Handler<K, C> {
             .await
             .map_err(|error| Problem::from(Failure::from_error(&error)))?;
         let repeated = erasure != wanted;
-        tracing::info!(request_id = request.id(), user_id = %user, by = erasure.by, repeated,
+        tracing::info!(user_id = %user, by = erasure.by, repeated,
             "personal data erased");
         Ok(HttpResponse::json(
             200,

@@ -83,7 +83,7 @@ impl<S: EventStore, G: PaymentGateway, K: SigningSecret, C: Clock> Handler<S, G,
     /// The event of a request, if Stripe signed it just now.
     async fn verified(&self, request: &HttpRequest) -> Result<StripeEvent, Problem> {
         let unsigned = |error| {
-            tracing::warn!(request_id = request.id(), %error, "not signed by Stripe");
+            tracing::warn!(%error, "not signed by Stripe");
             Problem::invalid(HEADER, error)
         };
         let body = request.raw_body()?;

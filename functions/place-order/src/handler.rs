@@ -53,7 +53,8 @@ impl<S: EventStore, K: Sealing, C: Clock> Handler<S, K, C> {
             .map_err(|invalid| Problem::invalid(invalid.field, invalid.reason))?;
         let repeated = self.place(request, &caller, &order).await?;
         let id = &order.terms.order_id;
-        tracing::info!(request_id = request.id(), order_id = %id, repeated, "order placed");
+        let repeated = repeated.then_some(true);
+        tracing::info!(order_id = %id, repeated, "order placed");
         Ok(HttpResponse::json(
             202,
             json!({"orderId": id, "status": "placed", "version": 1}),

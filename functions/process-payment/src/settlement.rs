@@ -7,6 +7,7 @@
 //! to be paid any more is given back, once.
 
 use crate::gateway::{PaymentGateway, Refund};
+use aws_adapters::telemetry::correlation;
 use domain::ids::OrderId;
 use domain::order::{Order, OrderCommand, OrderRejection};
 use domain::payment::{ChargeOutcome, PaymentId, charge_key, refund_key};
@@ -258,7 +259,7 @@ fn log(order: &OrderId, cause: &Cause, settled: &Settled) {
     tracing::info!(
         order_id = %order,
         causation_id = cause.id,
-        correlation_id = cause.correlation_id,
+        correlation_id = correlation(cause.correlation_id.as_deref(), order.as_str()),
         appended = settled.appended,
         version = settled.version,
         "payment settled"

@@ -67,7 +67,7 @@ where
         loop {
             let attempt = self.attempt(request, &caller, &sku, command, price, key.as_ref());
             if let Some(level) = attempt.await? {
-                tracing::info!(request_id = request.id(), sku = %sku,
+                tracing::info!(sku = %sku,
                     available = level.available, version = level.head.version, "sku restocked");
                 return Ok(answer(&sku, &level));
             }

@@ -1,5 +1,6 @@
 //! Reserving and releasing an order's stock.
 
+use aws_adapters::telemetry::correlation;
 use domain::inventory::{Shortage, StockMove};
 use domain::order::{
     Order, OrderCommand, OrderEvent, OrderRejection, PLACE_ORDER, UPDATE_INVENTORY,
@@ -100,7 +101,7 @@ fn settled<R: std::fmt::Debug>(
             tracing::info!(
                 order_id = %order,
                 causation_id = trigger.event_id,
-                correlation_id = trigger.correlation_id,
+                correlation_id = correlation(trigger.correlation_id.as_deref(), order.as_str()),
                 appended = done.events.first().map(|event| event.event_type.as_str()),
                 version = done.version,
                 "stock settled"

@@ -46,8 +46,8 @@ pub(crate) struct Logs {
 /// What is asked for.
 struct Query {
     group: String,
-    /// A field and the value that it must have.
-    field: Option<(String, String)>,
+    /// A field, and the text that it must have, or any.
+    field: Option<(String, Option<String>)>,
     from: i64,
     until: i64,
     limit: usize,
@@ -167,7 +167,7 @@ impl Query {
         let field =
             match request["filterPattern"].as_str().map(str::trim) {
                 None | Some("") => None,
-                Some(pattern) => Some(equality(pattern).ok_or_else(|| {
+                Some(pattern) => Some(condition(pattern).ok_or_else(|| {
                     ApiError::unsupported(format!("the filter pattern {pattern}"))
                 })?),
             };
@@ -193,9 +193,10 @@ impl Query {
     }
 
     fn wants(&self, line: &Line) -> bool {
-        let matches = |(name, value): &(String, String)| {
-            serde_json::from_str::<Value>(&line.message)
-                .is_ok_and(|message| message[name.as_str()] == value.as_str())
+        let matches = |(name, wanted): &(String, Option<String>)| {
+            let message = serde_json::from_str::<Value>(&line.message).unwrap_or_default();
+            let text = message[name.as_str()].as_str();
+            text.is_some_and(|text| wanted.as_deref().is_none_or(|wanted| wanted == text))
         };
         line.group == self.group
             && (self.from..=self.until).contains(&line.at)
@@ -203,9 +204,9 @@ impl Query {
     }
 }
 
-/// The field and the value of `{ $.field = "value" }`; none for another pattern.
+/// The field and the value of `{ $.field = "value" }`, where `*` is any; none for another pattern.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
-fn equality(pattern: &str) -> Option<(String, String)> {
+fn condition(pattern: &str) -> Option<(String, Option<String>)> {
     let inner = pattern.strip_prefix('{')?.strip_suffix('}')?;
     let (field, value) = inner.split_once('=')?;
     let name = field.trim().strip_prefix("$.")?;
@@ -214,8 +215,11 @@ fn equality(pattern: &str) -> Option<(String, String)> {
         text.chars()
             .all(|one| one.is_ascii_alphanumeric() || one == '_')
     };
-    (plain(name) && !name.is_empty() && !value.contains(['"', '*', '\\']))
-        .then(|| (name.to_owned(), value.to_owned()))
+    let wanted = (value != "*").then(|| value.to_owned());
+    let known = wanted
+        .as_ref()
+        .is_none_or(|text| !text.contains(['"', '*', '\\']));
+    (plain(name) && !name.is_empty() && known).then(|| (name.to_owned(), wanted))
 }
 
 #[cfg(test)]
@@ -263,6 +267,12 @@ mod tests {
         let second = filter(&logs, request).unwrap();
         assert_eq!(messages(&second), [line(4), line(9)]);
         assert_eq!(second["nextToken"], Value::Null);
+        let any = json!({"logGroupName": "a", "filterPattern": r#"{ $.message = "*" }"#});
+        assert_eq!(
+            messages(&filter(&logs, any).unwrap()).len(),
+            11,
+            "all that have it"
+        );
         let all = filter(&logs, json!({"logGroupName": "a"})).unwrap();
         assert_eq!(messages(&all).len(), 12);
     }

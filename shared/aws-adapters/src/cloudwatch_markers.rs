@@ -1,7 +1,7 @@
 //! The markers of publishing in a log group of CloudWatch.
 
 use crate::dynamodb_event_store::describe;
-use crate::publications::{MESSAGE, read_marker};
+use crate::publications::{FIELD, read_marker};
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use event_sourcing::reconciling::{Marker, Page, PublishedMarkers, ReconcileError};
@@ -38,7 +38,7 @@ impl PublishedMarkers for CloudWatchMarkers {
             .client
             .filter_log_events()
             .log_group_name(&self.log_group)
-            .filter_pattern(format!("{{ $.message = \"{MESSAGE}\" }}"))
+            .filter_pattern(format!("{{ $.{FIELD} = \"*\" }}"))
             .start_time(from.as_millisecond())
             .end_time(until.as_millisecond())
             .set_next_token(page.map(str::to_owned));

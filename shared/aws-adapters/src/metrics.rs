@@ -159,7 +159,7 @@ fn line(function: &str, at: Timestamp, metrics: &[&Metric]) -> Value {
         // Lambda's own filter goes by these two.
         // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
         ("level".to_owned(), json!("INFO")),
-        ("timestamp".to_owned(), json!(at.to_string())),
+        ("timestamp".to_owned(), json!(format!("{at:.3}"))),
     ]);
     line.extend(
         metrics

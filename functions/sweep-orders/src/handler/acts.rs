@@ -5,6 +5,7 @@ use crate::call::Answer;
 use crate::open_orders::OpenOrders;
 use aws_adapters::dynamodb_order_summaries::OpenOrder;
 use aws_adapters::publications::leave_marker;
+use aws_adapters::telemetry::correlation;
 use domain::order::{CancelReason, Order, OrderCommand};
 use event_sourcing::chain::Head;
 use event_sourcing::clock::Clock;
@@ -102,12 +103,13 @@ impl<S: EventStore, P: EventPublisher, O: OpenOrders, C: Clock> Handler<S, P, O,
             actor: None,
             ..Cause::event(placed, PURPOSE, now)
         };
-        let stream = found.order.order_id.stream();
-        match execute::<Order>(&self.store, &stream, start, &command, &cause).await {
+        let order = &found.order.order_id;
+        match execute::<Order>(&self.store, &order.stream(), start, &command, &cause).await {
             Ok(done) => {
                 let expired = !done.events.is_empty();
-                tracing::info!(order_id = %found.order.order_id, expired, version = done.version,
-                    correlation_id = cause.correlation_id, "not paid in time");
+                tracing::info!(order_id = %order, expired, version = done.version,
+                    correlation_id = correlation(cause.correlation_id.as_deref(), order.as_str()),
+                    "not paid in time");
                 Ok(expired)
             }
             Err(ExecuteError::Rejected(_)) => Ok(false),

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use aws_adapters::publications::{MESSAGE, read_positions};
+use aws_adapters::publications::{FIELD, read_positions};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::reconciling::{
     Marker, Page, Position, PublishedMarkers, ReconcileError, StoredEvents,
@@ -27,23 +27,16 @@ const PAGE: usize = 400;
 /// The log of a world: keeps the markers among its lines.
 pub struct Log(pub Arc<World>);
 
-/// The fields of a line that say whether it is a marker, and of what.
+/// Of what a line is the marker: of nothing, if it is another line.
 #[derive(Default)]
-struct Line {
-    is_marker: bool,
-    positions: Vec<Position>,
-}
+struct Line(Vec<Position>);
 
 impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            self.is_marker = format!("{value:?}") == MESSAGE;
-        }
-    }
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "positions" {
-            self.positions = read_positions(value);
+        if field.name() == FIELD {
+            self.0 = read_positions(value);
         }
     }
 }
@@ -64,11 +57,9 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        if line.is_marker {
-            let at = self.0.true_time();
-            let marker = |position| Marker { position, at };
-            lock(&self.0.markers).extend(line.positions.into_iter().map(marker));
-        }
+        let at = self.0.true_time();
+        let marker = |position| Marker { position, at };
+        lock(&self.0.markers).extend(line.0.into_iter().map(marker));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
