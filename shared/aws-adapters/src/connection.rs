@@ -209,6 +209,14 @@ impl Connection {
         aws_sdk_sesv2::Client::from_conf(config.build())
     }
 
+    /// A client for streams of records.
+    #[cfg(feature = "kinesis")]
+    #[must_use]
+    pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
+        let config = aws_sdk_kinesis::config::Builder::from(&self.sdk).interceptor(InTime);
+        aws_sdk_kinesis::Client::from_conf(config.build())
+    }
+
     /// A client for functions. A call is waited for as long as `longest` and not sent again by
     /// itself: what gets no answer may have been done.
     #[cfg(feature = "invoke")]

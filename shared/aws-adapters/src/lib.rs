@@ -33,6 +33,8 @@ pub mod eventbridge_publisher;
 #[cfg(feature = "invoke")]
 pub mod function_calls;
 pub mod http_api;
+#[cfg(feature = "kinesis")]
+pub mod kinesis_records;
 #[cfg(feature = "sealing")]
 pub mod kms_key_service;
 pub mod lambda;

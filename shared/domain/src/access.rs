@@ -19,15 +19,18 @@ pub enum Scope {
     OrdersOperate,
     /// To change stock and prices.
     InventoryWrite,
+    /// To send readings of devices: a gateway.
+    TelemetryWrite,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::OrdersRead,
         Self::OrdersWrite,
         Self::OrdersOperate,
         Self::InventoryWrite,
+        Self::TelemetryWrite,
     ];
 
     /// The scope as tokens and the template write it.
@@ -38,6 +41,7 @@ impl Scope {
             Self::OrdersWrite => "orders:write",
             Self::OrdersOperate => "orders:operate",
             Self::InventoryWrite => "inventory:write",
+            Self::TelemetryWrite => "telemetry:write",
         }
     }
 
@@ -164,6 +168,22 @@ impl Caller {
         self.needs(&[Scope::InventoryWrite])
     }
 
+    /// Whether the caller may see figures of the whole shop, and set what raises alarms.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn operates(&self) -> Result<(), Denied> {
+        self.needs(&[Scope::OrdersOperate])
+    }
+
+    /// Whether the caller may send readings of devices.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn writes_telemetry(&self) -> Result<(), Denied> {
+        self.needs(&[Scope::TelemetryWrite])
+    }
+
     fn reach(&self, needed: &'static [Scope]) -> Result<Reach<'_>, Denied> {
         self.needs(needed)?;
         Ok(if self.scopes.contains(&Scope::OrdersOperate) {
@@ -214,33 +234,39 @@ mod tests {
         assert!(Reach::Everybodys.covers(&user("anybody")));
     }
 
-    /// (scopes, reads orders, writes orders, reads inventory, writes inventory)
+    /// (scopes, reads orders, writes orders, reads inventory, writes inventory, operates, writes
+    /// telemetry)
     #[test]
     fn each_scope_allows_what_it_says_and_nothing_else() {
         for (scopes, expected) in [
-            ("", [false, false, false, false]),
-            ("openid profile", [false, false, false, false]),
-            ("orders:read", [true, false, true, false]),
-            ("orders:write", [false, true, false, false]),
-            ("orders:operate", [true, true, true, false]),
-            ("inventory:write", [false, false, true, true]),
-            (
-                "openid orders:read inventory:write",
-                [true, false, true, true],
-            ),
+            ("", "------"),
+            ("openid profile", "------"),
+            ("orders:read", "r-i---"),
+            ("orders:write", "-w----"),
+            ("orders:operate", "rwi-o-"),
+            ("inventory:write", "--iI--"),
+            ("telemetry:write", "-----t"),
+            ("openid orders:read inventory:write", "r-iI--"),
             (
                 "orders:READ orders orders:* orders:read,orders:write",
-                [false; 4],
+                "------",
             ),
         ] {
             let caller = caller(scopes);
             let allowed = [
-                caller.reads_orders().is_ok(),
-                caller.writes_orders().is_ok(),
-                caller.reads_inventory().is_ok(),
-                caller.writes_inventory().is_ok(),
+                ('r', caller.reads_orders().is_ok()),
+                ('w', caller.writes_orders().is_ok()),
+                ('i', caller.reads_inventory().is_ok()),
+                ('I', caller.writes_inventory().is_ok()),
+                ('o', caller.operates().is_ok()),
+                ('t', caller.writes_telemetry().is_ok()),
             ];
-            assert_eq!(allowed, expected, "{scopes}");
+            let told = |(letter, is): (char, bool)| if is { letter } else { '-' };
+            assert_eq!(
+                allowed.map(told).iter().collect::<String>(),
+                expected,
+                "{scopes}"
+            );
         }
     }
 
