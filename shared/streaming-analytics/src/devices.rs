@@ -7,6 +7,7 @@ mod span;
 pub use minute::DeviceMinute;
 pub use span::{DeviceInsights, DeviceSpan};
 
+use crate::codec::{self, Damaged};
 use crate::exact::Exact;
 use crate::record::{Reading, RecordId};
 use domain::ids::{DeviceId, SensorName};
@@ -37,6 +38,26 @@ impl DeviceKey {
 pub type DevicesOfMinute = BTreeMap<DeviceKey, DeviceMinute>;
 /// The readings of any span, by device and sensor.
 pub type Devices = BTreeMap<DeviceKey, DeviceSpan>;
+
+/// Version of [`encode`].
+const VERSION: u8 = 1;
+
+/// Readings as bytes: a version, then `postcard`.
+///
+/// # Errors
+/// [`Damaged`], if they cannot be written; that would be a bug.
+pub fn encode(devices: &Devices) -> Result<Vec<u8>, Damaged> {
+    codec::encode(VERSION, &devices.iter().collect::<Vec<_>>())
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// [`Damaged`], for anything else.
+pub fn decode(bytes: &[u8]) -> Result<Devices, Damaged> {
+    let pairs: Vec<(DeviceKey, DeviceSpan)> = codec::decode(VERSION, bytes)?;
+    Ok(pairs.into_iter().collect())
+}
 
 /// What readings come to, whatever the order they came in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

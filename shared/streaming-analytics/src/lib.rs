@@ -15,6 +15,7 @@ pub mod devices;
 pub mod earlier;
 pub mod exact;
 pub mod ids;
+pub mod insights_table;
 pub mod orders;
 pub mod part;
 pub mod record;

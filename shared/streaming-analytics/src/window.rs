@@ -249,6 +249,17 @@ impl Lateness {
         })
     }
 
+    /// The default, with another time to wait.
+    ///
+    /// # Errors
+    /// [`LatenessError`], when it is below zero or above the retention.
+    pub fn waiting(allowed: SignedDuration) -> Result<Self, LatenessError> {
+        let Self {
+            retention, skew, ..
+        } = Self::default();
+        Self::new(allowed, retention, skew)
+    }
+
     /// How a record that happened `at` and `arrived` in the stream stands to its minute.
     #[must_use]
     pub fn judge(&self, at: Timestamp, arrived: Timestamp) -> Timing {
