@@ -3,12 +3,13 @@
 //!
 //! The way of a record: [`record`] (bytes → a typed record) → [`state`] (folded, with its
 //! [`window::Lateness`] judged and duplicates known from [`earlier`]) → [`part`] (written once per
-//! minute and Lambda window) → [`result`] (a minute's merged parts; hours and days).
+//! minute and Lambda window) → [`result`] (a minute's merged parts; hours and days) → [`alarms`].
 //!
 //! Reading order: [`window`], [`record`], [`orders`], [`devices`], [`counts`], [`ids`], [`part`],
-//! [`earlier`], [`state`], [`result`]; below them [`exact`] (sums of decimals), [`stable_hash`]
+//! [`earlier`], [`state`], [`result`], [`alarms`]; below them [`exact`] (sums of decimals), [`stable_hash`]
 //! and [`codec`].
 
+pub mod alarms;
 pub mod codec;
 pub mod counts;
 pub mod devices;
