@@ -176,7 +176,7 @@ fn damaged(item: &Item, reason: impl std::fmt::Display) -> TableError {
     TableError::Damaged(format!("{} {}: {reason}", key("scope"), key("at")))
 }
 
-fn classify<E>(error: &SdkError<E>) -> TableError
+pub(crate) fn classify<E>(error: &SdkError<E>) -> TableError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {

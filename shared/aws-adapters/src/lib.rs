@@ -16,6 +16,8 @@ pub mod cloudwatch_markers;
 pub mod connection;
 #[cfg(feature = "dead-letters")]
 pub mod dead_letter_message;
+#[cfg(feature = "insights")]
+pub mod dynamodb_alarm_rules;
 #[cfg(feature = "dead-letters")]
 pub mod dynamodb_dead_letters;
 pub mod dynamodb_event_store;

@@ -5,6 +5,7 @@
 //! that is not after what it knows is a repeat.
 
 use crate::ids::RuleName;
+use crate::moment;
 use crate::stored_events::stored_events;
 use event_sourcing::decider::Decider;
 use jiff::Timestamp;
@@ -67,21 +68,6 @@ impl<'de> Deserialize<'de> for Measured {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = serde_json::Number::deserialize(deserializer)?;
         Self::parse(number.as_str()).map_err(serde::de::Error::custom)
-    }
-}
-
-/// A moment, RFC 3339.
-mod moment {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(at)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod access;
 pub mod alarm;
 pub mod ids;
 pub mod inventory;
+mod moment;
 pub mod money;
 pub mod notification;
 pub mod order;

@@ -9,12 +9,13 @@ mod in_memory;
 #[cfg(feature = "contract")]
 pub use in_memory::InMemoryInsights;
 
+use crate::alarms::Rule;
 use crate::devices::{DeviceKey, DeviceSpan};
 use crate::ids::Ids;
 use crate::part::{Part, PartKey};
 use crate::result::{MinuteResult, RollUp};
 use crate::window::{Day, Hour, Minute};
-use domain::ids::DeviceId;
+use domain::ids::{DeviceId, RuleName};
 use event_sourcing::retry::{Retry, Retryable};
 use std::future::Future;
 
@@ -155,18 +156,40 @@ pub trait ResultTable: Send + Sync {
     /// Writes a day's roll-up, unless one of a higher revision is there.
     fn put_day(&self, day: &RollUp<Day>) -> impl Future<Output = Result<(), TableError>> + Send;
 
-    /// What was kept of a rule's alarm.
-    fn alarm_state(
+    /// What was kept of each rule's alarm, by the rule's name.
+    fn alarm_states(
         &self,
-        rule: &str,
-    ) -> impl Future<Output = Result<Option<String>, TableError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(RuleName, Vec<u8>)>, TableError>> + Send;
 
     /// Keeps it.
     fn keep_alarm_state(
         &self,
-        rule: &str,
-        state: &str,
+        rule: &RuleName,
+        state: &[u8],
     ) -> impl Future<Output = Result<(), TableError>> + Send;
+
+    /// Forgets it.
+    fn forget_alarm_state(
+        &self,
+        rule: &RuleName,
+    ) -> impl Future<Output = Result<(), TableError>> + Send;
+}
+
+/// The rules of alarms, which operators write.
+pub trait RuleTable: Send + Sync {
+    /// All of them, by name. An adapter MUST read all, and consistently.
+    fn rules(&self) -> impl Future<Output = Result<Vec<Rule>, TableError>> + Send;
+
+    /// Writes one, in place of one with its name; false if there are `limit` others already.
+    fn put_rule(
+        &self,
+        rule: &Rule,
+        limit: usize,
+    ) -> impl Future<Output = Result<bool, TableError>> + Send;
+
+    /// Removes one; false if there was none.
+    fn remove_rule(&self, name: &RuleName)
+    -> impl Future<Output = Result<bool, TableError>> + Send;
 }
 
 /// What who answers needs of the table. Results come without their devices, in the order of time.

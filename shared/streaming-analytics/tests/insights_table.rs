@@ -5,5 +5,7 @@ use streaming_analytics::insights_table::{InMemoryInsights, contract};
 
 #[tokio::test]
 async fn the_table_of_insights_in_memory_keeps_the_contract() {
-    contract::holds(&InMemoryInsights::default()).await.unwrap();
+    let table = InMemoryInsights::default();
+    contract::holds(&table).await.unwrap();
+    contract::rules_are_kept(&table).await.unwrap();
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::dynamodb_item::Item;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use domain::ids::DeviceId;
+use domain::ids::{DeviceId, RuleName};
 use jiff::Timestamp;
 use streaming_analytics::devices::{DeviceKey, DeviceSpan};
 use streaming_analytics::insights_table::{
@@ -221,16 +221,34 @@ impl ResultTable for DynamoDbInsights {
         self.put_row(day).await
     }
 
-    async fn alarm_state(&self, rule: &str) -> Result<Option<String>, TableError> {
-        let item = self.item("alarm", rule).await?;
-        Ok(item.and_then(|item| text_of(&item, "state").map(str::to_owned)))
+    async fn alarm_states(&self) -> Result<Vec<(RuleName, Vec<u8>)>, TableError> {
+        let query = self.query("alarm").consistent_read(true);
+        let state = |item: &Item| {
+            let name = text_of(item, "at").unwrap_or_default();
+            let name = RuleName::parse(name).map_err(|error| damaged(item, error))?;
+            Ok((name, bytes_of(item, "state").unwrap_or_default().to_vec()))
+        };
+        self.all(query).await?.iter().map(state).collect()
     }
 
-    async fn keep_alarm_state(&self, rule: &str, state: &str) -> Result<(), TableError> {
-        let put = self.put("alarm", rule).item("state", text(state));
-        match send(put).await? {
+    async fn keep_alarm_state(&self, rule: &RuleName, state: &[u8]) -> Result<(), TableError> {
+        let put = self.put("alarm", rule.as_str());
+        match send(put.item("state", bytes(state.to_vec()))).await? {
             Put::Done | Put::There(_) => Ok(()),
         }
+    }
+
+    async fn forget_alarm_state(&self, rule: &RuleName) -> Result<(), TableError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("scope", text("alarm"))
+            .key("at", text(rule.as_str()));
+        Box::pin(delete.send())
+            .await
+            .map(drop)
+            .map_err(|error| classify(&error))
     }
 }
 

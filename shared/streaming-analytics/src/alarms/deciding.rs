@@ -8,6 +8,7 @@ use crate::result::{MinuteResult, Totals};
 use crate::stable_hash::stable_hash;
 use crate::window::Minute;
 use domain::alarm::{AlarmCleared, AlarmCommand, AlarmRaised, ClearReason, Measured};
+use domain::ids::RuleName;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`RuleState::encode`].
@@ -86,7 +87,7 @@ pub fn decide(rule: &Rule, state: &RuleState, result: &MinuteResult) -> (RuleSta
         return (state, changes);
     }
     if state.rule != identity(rule) {
-        changes.extend(withdrawn(&state, result.minute, ClearReason::RuleChanged));
+        changes.extend(withdrawn(&state, result.minute));
         state = RuleState {
             rule: identity(rule),
             ..RuleState::default()
@@ -107,19 +108,26 @@ pub fn decide(rule: &Rule, state: &RuleState, result: &MinuteResult) -> (RuleSta
     (state, changes)
 }
 
-/// The end of a rule that is removed: what is raised is cleared.
+/// The end of a rule that is removed: what its alarm is told, if it is raised.
 #[must_use]
-pub fn withdraw(state: &RuleState, minute: Minute) -> Option<Change> {
-    withdrawn(state, minute, ClearReason::RuleRemoved)
+pub fn withdraw(name: &RuleName, state: &RuleState, minute: Minute) -> Option<AlarmCommand> {
+    let raised = state.raised?;
+    Some(AlarmCommand::Clear(AlarmCleared {
+        rule: name.clone(),
+        window: minute.max(raised).start(),
+        value: None,
+        raised_with: raised.start(),
+        reason: ClearReason::RuleRemoved,
+    }))
 }
 
-fn withdrawn(state: &RuleState, minute: Minute, reason: ClearReason) -> Option<Change> {
+fn withdrawn(state: &RuleState, minute: Minute) -> Option<Change> {
     let raised = state.raised?;
     Some(Change::Cleared {
         minute: minute.max(raised),
         value: None,
         raised,
-        reason,
+        reason: ClearReason::RuleChanged,
     })
 }
 

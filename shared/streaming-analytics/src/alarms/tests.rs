@@ -257,10 +257,13 @@ fn an_alarm_of_a_rule_that_changed_or_went_is_cleared() {
     };
     assert_eq!(changes, [cleared(1, ClearReason::RuleChanged)]);
     assert_eq!(
-        withdraw(&state, minute(5)),
-        Some(cleared(5, ClearReason::RuleRemoved))
+        withdraw(rejected_orders(1).name(), &state, minute(5)),
+        Some(cleared(5, ClearReason::RuleRemoved).command(&rejected_orders(1)))
     );
-    assert_eq!(withdraw(&RuleState::default(), minute(5)), None);
+    assert_eq!(
+        withdraw(rejected_orders(1).name(), &RuleState::default(), minute(5)),
+        None
+    );
 }
 
 #[test]

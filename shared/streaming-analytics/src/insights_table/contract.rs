@@ -1,14 +1,17 @@
 //! What every table of insights keeps, whatever it is made of. Each check takes minutes of its own.
 
 use super::{
-    Correction, DeviceWindow, InsightsTable, PartTable, Progress, PutPart, ResultTable, TableError,
+    Correction, DeviceWindow, InsightsTable, PartTable, Progress, PutPart, ResultTable, RuleTable,
+    TableError,
 };
+use crate::alarms::Rule;
 use crate::earlier::Earlier;
 use crate::part::{LambdaWindow, Part, SequenceNumber};
 use crate::record::Record;
 use crate::result::{MinuteResult, RollUp};
 use crate::state::{Arrival, State};
 use crate::window::{Lateness, Minute};
+use domain::ids::RuleName;
 use jiff::{SignedDuration, Timestamp};
 
 /// Runs every check on an empty table.
@@ -37,31 +40,39 @@ fn minute(number: i64) -> Minute {
     Minute::of(start).unwrap_or(Minute::FIRST)
 }
 
-/// The part of a shard's window that read `count` devices in a minute.
-fn part(minute: Minute, shard: &str, count: usize) -> Part {
+/// The part that a shard's first window adds to a minute, of records that came in time.
+///
+/// # Panics
+/// When they are none of the minute.
+pub fn part_of(minute: Minute, shard: &str, records: &[String]) -> Part {
     let window = LambdaWindow::new(shard, minute.start());
     let mut earlier = Earlier::of(window.clone());
     earlier.learn(minute, []);
     let mut state = State::new(window);
-    for number in 0..count {
-        let at = minute.start();
-        let reading = format!(
-            r#"{{"deviceId":"{shard}-{number}","sensor":"s","value":{number}.5,"unit":"u","at":"{at}"}}"#
-        );
+    for (number, record) in records.iter().enumerate() {
         let sequence = SequenceNumber::parse(&format!("{}", number + 1));
         let arrival = Arrival {
             sequence: sequence.unwrap_or_else(|_| unreachable!("a number has digits")),
-            arrived: at,
-            record: Record::parse(reading.as_bytes()),
+            arrived: minute.end(),
+            record: Record::parse(record.as_bytes()),
         };
         let folded = state.fold(&arrival, &Lateness::default(), &earlier);
         assert!(folded.is_ok(), "{folded:?}");
     }
-    let parts = state.parts();
-    parts
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| unreachable!("a reading makes a part"))
+    let mut parts = state.parts();
+    assert_eq!(parts.len(), 1, "parts of one minute");
+    parts.remove(0)
+}
+
+/// The part of a shard's window that read `count` devices in a minute.
+fn part(minute: Minute, shard: &str, count: usize) -> Part {
+    let at = minute.start();
+    let reading = |number| {
+        format!(
+            r#"{{"deviceId":"{shard}-{number}","sensor":"s","value":{number}.5,"unit":"u","at":"{at}"}}"#
+        )
+    };
+    part_of(minute, shard, &(0..count).map(reading).collect::<Vec<_>>())
 }
 
 async fn a_part_is_written_once<T: PartTable + ResultTable>(table: &T) -> Result<(), TableError> {
@@ -204,10 +215,42 @@ where
 }
 
 async fn alarm_states_are_kept<T: ResultTable>(table: &T) -> Result<(), TableError> {
-    assert_eq!(table.alarm_state("a").await?, None);
-    table.keep_alarm_state("a", "1").await?;
-    table.keep_alarm_state("a", "2").await?;
-    table.keep_alarm_state("b", "3").await?;
-    assert_eq!(table.alarm_state("a").await?.as_deref(), Some("2"));
+    assert_eq!(table.alarm_states().await?, []);
+    let name =
+        |text: &str| RuleName::parse(text).unwrap_or_else(|_| unreachable!("a letter is a name"));
+    table.keep_alarm_state(&name("a"), &[1]).await?;
+    table.keep_alarm_state(&name("b"), &[0, 3]).await?;
+    table.keep_alarm_state(&name("a"), &[2]).await?;
+    table.forget_alarm_state(&name("b")).await?;
+    table.forget_alarm_state(&name("c")).await?;
+    assert_eq!(table.alarm_states().await?, [(name("a"), vec![2])]);
+    Ok(())
+}
+
+/// Runs every check on an empty table of rules.
+///
+/// # Panics
+/// When the table does not keep one.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn rules_are_kept<T: RuleTable>(table: &T) -> Result<(), TableError> {
+    let rule = |name: &str, threshold: u32| -> Rule {
+        let json = format!(
+            r#"{{"name":"{name}","metric":{{"kind":"orders","figure":"placed"}},
+                "condition":{{"kind":"above","threshold":{threshold},"clear":0}},"forWindows":3}}"#
+        );
+        serde_json::from_str(&json).unwrap_or_else(|error| unreachable!("{error}"))
+    };
+    assert_eq!(table.rules().await?, []);
+    let (one, other, changed) = (rule("b", 1), rule("a", 1), rule("b", 2));
+    assert!(table.put_rule(&one, 2).await?);
+    assert!(table.put_rule(&other, 2).await?);
+    assert!(table.put_rule(&changed, 2).await?);
+    assert!(!table.put_rule(&rule("c", 1), 2).await?);
+    assert_eq!(table.rules().await?, [other.clone(), changed.clone()]);
+    assert!(table.remove_rule(changed.name()).await?);
+    assert!(!table.remove_rule(changed.name()).await?);
+    assert_eq!(table.rules().await?, [other]);
     Ok(())
 }

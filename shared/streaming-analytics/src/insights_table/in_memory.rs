@@ -1,14 +1,16 @@
 //! A table in memory, for tests of who uses one.
 
 use super::{
-    Correction, DeviceWindow, InsightsTable, PartTable, Progress, PutPart, ResultTable, TableError,
+    Correction, DeviceWindow, InsightsTable, PartTable, Progress, PutPart, ResultTable, RuleTable,
+    TableError,
 };
+use crate::alarms::Rule;
 use crate::devices::{DeviceKey, DeviceSpan, Devices};
 use crate::ids::Ids;
 use crate::part::{Part, PartKey};
 use crate::result::{MinuteResult, RollUp};
 use crate::window::{Day, Hour, Minute};
-use domain::ids::DeviceId;
+use domain::ids::{DeviceId, RuleName};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,8 +22,11 @@ struct Tables {
     minutes: BTreeMap<Minute, MinuteResult>,
     hours: BTreeMap<Hour, RollUp<Hour>>,
     days: BTreeMap<Day, RollUp<Day>>,
-    alarms: BTreeMap<String, String>,
-    /// So many of the next calls fail.
+    alarms: BTreeMap<RuleName, Vec<u8>>,
+    rules: BTreeMap<RuleName, Rule>,
+    /// After so many calls.
+    answered: u32,
+    /// So many fail.
     failing: u32,
 }
 
@@ -32,7 +37,13 @@ pub struct InMemoryInsights(Mutex<Tables>);
 impl InMemoryInsights {
     /// The next `calls` calls are not answered, and do nothing.
     pub fn fail_next(&self, calls: u32) {
-        self.guard().failing = calls;
+        self.fail_after(0, calls);
+    }
+
+    /// After `answered` more calls, `calls` calls are not answered, and do nothing.
+    pub fn fail_after(&self, answered: u32, calls: u32) {
+        let mut tables = self.guard();
+        (tables.answered, tables.failing) = (answered, calls);
     }
 
     /// All parts.
@@ -47,7 +58,9 @@ impl InMemoryInsights {
 
     fn tables(&self) -> Result<MutexGuard<'_, Tables>, TableError> {
         let mut tables = self.guard();
-        if tables.failing > 0 {
+        if tables.answered > 0 {
+            tables.answered -= 1;
+        } else if tables.failing > 0 {
             tables.failing -= 1;
             return Err(TableError::Unavailable("told to fail".into()));
         }
@@ -171,15 +184,39 @@ impl ResultTable for InMemoryInsights {
         Ok(())
     }
 
-    async fn alarm_state(&self, rule: &str) -> Result<Option<String>, TableError> {
-        Ok(self.tables()?.alarms.get(rule).cloned())
+    async fn alarm_states(&self) -> Result<Vec<(RuleName, Vec<u8>)>, TableError> {
+        Ok(self.tables()?.alarms.clone().into_iter().collect())
     }
 
-    async fn keep_alarm_state(&self, rule: &str, state: &str) -> Result<(), TableError> {
-        self.tables()?
-            .alarms
-            .insert(rule.to_owned(), state.to_owned());
+    async fn keep_alarm_state(&self, rule: &RuleName, state: &[u8]) -> Result<(), TableError> {
+        let mut tables = self.tables()?;
+        tables.alarms.insert(rule.clone(), state.to_vec());
         Ok(())
+    }
+
+    async fn forget_alarm_state(&self, rule: &RuleName) -> Result<(), TableError> {
+        self.tables()?.alarms.remove(rule);
+        Ok(())
+    }
+}
+
+impl RuleTable for InMemoryInsights {
+    async fn rules(&self) -> Result<Vec<Rule>, TableError> {
+        Ok(self.tables()?.rules.values().cloned().collect())
+    }
+
+    async fn put_rule(&self, rule: &Rule, limit: usize) -> Result<bool, TableError> {
+        let mut tables = self.tables()?;
+        let others = tables.rules.keys().filter(|name| *name != rule.name());
+        if others.count() >= limit {
+            return Ok(false);
+        }
+        tables.rules.insert(rule.name().clone(), rule.clone());
+        Ok(true)
+    }
+
+    async fn remove_rule(&self, name: &RuleName) -> Result<bool, TableError> {
+        Ok(self.tables()?.rules.remove(name).is_some())
     }
 }
 

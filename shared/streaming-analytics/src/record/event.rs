@@ -8,7 +8,7 @@ use domain::money::{Amount, Currency};
 use domain::order::{MAX_LINES, OrderEvent, OrderLine, PaymentProcessed};
 use event_sourcing::envelope::{Envelope, EnvelopeError};
 use event_sourcing::upcaster::decode_optional;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 /// A fact that order figures are made of.
@@ -86,10 +86,12 @@ fn fact(event: OrderEvent, envelope: &Envelope) -> Result<Option<OrderFact>, Mal
             customer: customer(&placed.terms.user_id),
             pieces: placed.items.into_iter().map(pieces).collect(),
         },
-        OrderEvent::PaymentProcessed(PaymentProcessed { terms, .. }) => OrderFact::Confirmed {
+        OrderEvent::PaymentProcessed(PaymentProcessed {
+            terms, placed_at, ..
+        }) => OrderFact::Confirmed {
             amount: exact(terms.total_amount)?,
             currency: terms.currency,
-            took: placed_at(&envelope.data)?.map(|placed| envelope.at().duration_since(placed)),
+            took: placed_at.map(|placed| envelope.at().duration_since(placed)),
         },
         OrderEvent::PaymentRefunded(refunded) => OrderFact::Refunded {
             amount: exact(refunded.terms.total_amount)?,
@@ -114,15 +116,4 @@ fn pieces(line: OrderLine) -> (Sku, u32) {
 fn exact(amount: Amount) -> Result<Exact, Malformed> {
     Exact::parse(&amount.to_string())
         .map_err(|error| Malformed::new("detail.data.totalAmount", error))
-}
-
-fn placed_at(data: &Value) -> Result<Option<Timestamp>, Malformed> {
-    match data.get("placedAt") {
-        None | Some(Value::Null) => Ok(None),
-        Some(text) => text
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .map(Some)
-            .ok_or_else(|| Malformed::new("detail.data.placedAt", "must be RFC 3339")),
-    }
 }

@@ -204,7 +204,7 @@ fn the_field_at_fault_is_named() {
     let placed = json!({"placedAt": 5});
     assert_eq!(
         fault(&event("PaymentProcessed", order(placed))),
-        "detail.data.placedAt"
+        "detail.data"
     );
     assert_eq!(fault(&json!({"orderId": "1"})), "detail");
     assert_eq!(fault(&json!([])), "record");
