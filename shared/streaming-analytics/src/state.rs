@@ -167,20 +167,20 @@ impl State {
             Folded::Already => return,
         };
         *counter = counter.saturating_add(1);
-        let mut grown = 0;
+        let (mut before, mut now) = (0, 0);
         if let (Folded::OnTime(_) | Folded::Late(_), Ok(record)) = (folded, &arrival.record) {
-            let before = sums.device_weight(record);
+            before = sums.device_weight(record);
             sums.add(record, minute);
-            grown = sums.device_weight(record) - before;
+            now = sums.device_weight(record);
         }
-        self.weights
-            .grow(minute, grown, sums.weight_without_devices());
+        let rest = sums.weight_without_devices();
+        self.weights.change(minute, before, now, rest);
     }
 
     /// Whether it is time to flush: one more record might make the state or a part too large.
     #[must_use]
     pub fn is_full(&self, limits: &Limits) -> bool {
-        self.weights.whole > limits.state || self.weights.largest > limits.part
+        self.weights.exceed(limits)
     }
 
     /// Whether nothing is waiting to be written.

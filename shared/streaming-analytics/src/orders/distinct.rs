@@ -1,12 +1,15 @@
 //! How many different customers: `HyperLogLog`, which merges.
 
 use hyperloglockless::{DefaultHasher, HyperLogLog};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
 
 /// 2¹² registers: a standard error of 1.04 / √4096 = 1.6 %.
-const PRECISION: u8 = 12;
-const REGISTERS: usize = 1 << PRECISION;
+const PRECISION: u32 = 12;
+const REGISTERS: u16 = 1 << PRECISION;
+/// Up to here the registers that are still unused tell more than their ranks (linear counting).
+/// Heule et al. 2013, "`HyperLogLog` in Practice", found this bound for 2¹² registers.
+const LINEAR: f64 = 3_100.0;
 /// More trailing zeros and one than a 64-bit hash can have.
 const MAX_RANK: u8 = 65;
 
@@ -14,111 +17,71 @@ const MAX_RANK: u8 = 65;
 ///
 /// Things are added by their [`crate::stable_hash`]: the register is its first 12 bits, the rank
 /// its trailing zeros and one; a register keeps its largest rank. So merging is taking the larger
-/// rank, and the estimate (`LogLog-Beta`) follows from the registers alone.
-#[derive(Clone, Default)]
-pub struct Distinct(Option<Box<HyperLogLog>>);
+/// rank, and the estimate (linear counting, then `LogLog-Beta`) follows from the registers alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Distinct(BTreeMap<u16, u8>);
 
 impl Distinct {
     /// Adds a thing by its hash.
     pub fn add(&mut self, hash: u64) {
-        self.0
-            .get_or_insert_with(|| Box::new(HyperLogLog::seeded(PRECISION, 0)))
-            .insert_hash(hash);
+        let register = u16::try_from(hash >> (64 - PRECISION)).unwrap_or(0);
+        let rank = u8::try_from(hash.trailing_zeros() + 1).unwrap_or(MAX_RANK);
+        self.raise(register, rank);
+    }
+
+    fn raise(&mut self, register: u16, rank: u8) {
+        let known = self.0.entry(register).or_default();
+        *known = rank.max(*known);
     }
 
     /// Adds what another one has seen.
     pub fn merge(&mut self, other: &Self) {
-        let Some(theirs) = &other.0 else { return };
-        let registers = self.registers().zip(theirs.iter());
-        *self = Self::from_registers(registers.map(|(mine, their)| mine.max(their)).collect());
+        for (register, rank) in &other.0 {
+            self.raise(*register, *rank);
+        }
     }
 
     /// The estimate.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn estimate(&self) -> u64 {
-        // From the registers anew, so that no order of adding is seen in its last digit.
-        let anew = Self::from_registers(self.registers().collect());
-        anew.0.map_or(0, |sketch| sketch.raw_count().round() as u64)
-    }
-
-    /// Every register's rank; 0 where nothing came to it.
-    pub fn registers(&self) -> impl Iterator<Item = u8> + '_ {
-        let sketch = self.0.as_deref();
-        let kept = sketch.into_iter().flat_map(HyperLogLog::iter);
-        let none = if sketch.is_some() { 0 } else { REGISTERS };
-        kept.chain(std::iter::repeat_n(0, none))
-    }
-
-    /// `registers` has [`REGISTERS`] ranks of at most [`MAX_RANK`].
-    fn from_registers(registers: Box<[u8]>) -> Self {
-        let used = registers.iter().filter(|rank| **rank > 0).count();
-        if used == 0 {
-            return Self::default();
+        let all = f64::from(REGISTERS);
+        let unused = usize::from(REGISTERS) - self.0.len();
+        let linear = all * (all / f64::from(u32::try_from(unused).unwrap_or(0))).ln();
+        if linear <= LINEAR {
+            return linear.round() as u64;
         }
+        let registers: Box<[u8]> = self.registers().collect();
         let sum = registers
             .iter()
             .map(|rank| 0.5_f64.powi(i32::from(*rank)))
             .sum();
-        let hasher = DefaultHasher::seeded(&[0; 16]);
-        Self(Some(Box::new(HyperLogLog::from_parts(
-            registers,
-            hasher,
-            REGISTERS - used,
-            sum,
-        ))))
+        let hasher = DefaultHasher::seeded(&[0; 16]); // Nothing is hashed by it.
+        HyperLogLog::from_parts(registers, hasher, unused, sum)
+            .raw_count()
+            .round() as u64
     }
 
-    fn used(&self) -> usize {
-        self.0
-            .as_ref()
-            .map_or(0, |sketch| REGISTERS - sketch.parts().2)
+    /// Every register's rank; 0 where nothing came to it.
+    pub fn registers(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..REGISTERS).map(|register| self.0.get(&register).copied().unwrap_or(0))
     }
 
     pub(crate) fn weight(&self) -> usize {
-        4 + self.used() * 3
-    }
-}
-
-impl PartialEq for Distinct {
-    fn eq(&self, other: &Self) -> bool {
-        self.registers().eq(other.registers())
-    }
-}
-
-impl std::fmt::Debug for Distinct {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Distinct({} registers, about {})",
-            self.used(),
-            self.estimate()
-        )
-    }
-}
-
-/// As the registers that are not 0, by number.
-impl Serialize for Distinct {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let used: BTreeMap<u16, u8> = (0..)
-            .zip(self.registers())
-            .filter(|(_, rank)| *rank > 0)
-            .collect();
-        used.serialize(serializer)
+        2 + self.0.len() * 3
     }
 }
 
 impl<'de> Deserialize<'de> for Distinct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let used = BTreeMap::<u16, u8>::deserialize(deserializer)?;
-        let mut registers = vec![0; REGISTERS].into_boxed_slice();
-        for (number, rank) in used {
-            let register = registers
-                .get_mut(usize::from(number))
-                .filter(|_| (1..=MAX_RANK).contains(&rank))
-                .ok_or_else(|| de::Error::custom("is no register"))?;
-            *register = rank;
+        let sound =
+            |(register, rank): (&u16, &u8)| *register < REGISTERS && (1..=MAX_RANK).contains(rank);
+        if used.iter().all(sound) {
+            Ok(Self(used))
+        } else {
+            Err(de::Error::custom("is no register"))
         }
-        Ok(Self::from_registers(registers))
     }
 }

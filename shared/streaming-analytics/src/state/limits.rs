@@ -34,9 +34,15 @@ impl Default for Limits {
 /// How large a state is: a function of what it holds, kept up record by record.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Weights {
-    minutes: BTreeMap<Minute, (usize, usize)>,
-    pub(super) whole: usize,
-    pub(super) largest: usize,
+    minutes: BTreeMap<Minute, Weight>,
+    whole: usize,
+}
+
+/// How large a minute is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Weight {
+    devices: usize,
+    rest: usize,
 }
 
 impl Weights {
@@ -45,20 +51,27 @@ impl Weights {
         let mut weights = Self::default();
         for (minute, sums) in open {
             let devices = sums.devices.iter();
-            let devices = devices
-                .map(|(key, readings)| device_weight(key, readings))
-                .sum();
-            weights.grow(*minute, devices, sums.weight_without_devices());
+            let devices = devices.map(|(key, readings)| device_weight(key, readings));
+            weights.change(*minute, 0, devices.sum(), sums.weight_without_devices());
         }
         weights
     }
 
-    /// A minute's devices weigh more by `devices`, and its rest weighs `rest` now.
-    pub(super) fn grow(&mut self, minute: Minute, devices: usize, rest: usize) {
-        let (of_devices, of_rest) = self.minutes.entry(minute).or_default();
-        self.whole = self.whole + devices + rest - *of_rest;
-        *of_devices += devices;
-        *of_rest = rest;
-        self.largest = self.largest.max(*of_devices + rest);
+    /// A minute's device weighed `before` and weighs `now`, and the minute's rest weighs `rest`.
+    pub(super) fn change(&mut self, minute: Minute, before: usize, now: usize, rest: usize) {
+        let weight = self.minutes.entry(minute).or_default();
+        self.whole = self.whole + now + rest - before - weight.rest;
+        weight.devices = weight.devices + now - before;
+        weight.rest = rest;
+    }
+
+    /// Whether more than the limits are waiting to be written.
+    pub(super) fn exceed(&self, limits: &Limits) -> bool {
+        let parts = || {
+            self.minutes
+                .values()
+                .map(|weight| weight.devices + weight.rest)
+        };
+        self.whole > limits.state || parts().any(|part| part > limits.part)
     }
 }
