@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::record::DataRecord;
 use super::shards::DataShard;
-use super::stream::{DataRecord, DataStream};
+use super::stream::DataStream;
 use crate::EndpointError;
 use crate::lines::Lines;
 

@@ -8,6 +8,7 @@
 mod kept;
 mod put;
 mod read;
+mod record;
 mod shards;
 mod stream;
 
@@ -20,9 +21,10 @@ use serde_json::{Value, json};
 use crate::meter::Usage;
 use crate::{ApiError, EndpointError};
 use kept::{Kept, Line};
+pub use record::DataRecord;
 pub use shards::DataShard;
 use shards::ReshardError;
-pub use stream::{DataRecord, DataStream, DataStreamOptions};
+pub use stream::{DataStream, DataStreamOptions};
 
 /// All data streams.
 #[derive(Debug)]
