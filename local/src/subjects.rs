@@ -1,5 +1,7 @@
 //! What a function's payload is about.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 /// One event or request in a payload.
@@ -35,6 +37,16 @@ fn of_record(record: &Value) -> Subject {
             stream: attribute("streamId", "S").unwrap_or_default(),
             event: versioned(event.as_deref(), attribute("version", "N").as_deref()),
             record: change["SequenceNumber"].as_str().map(str::to_owned),
+        };
+    }
+    if let Some(put) = record.get("kinesis") {
+        let data = put["data"]
+            .as_str()
+            .and_then(|data| BASE64.decode(data).ok());
+        let event = data.and_then(|data| serde_json::from_slice(&data).ok());
+        return Subject {
+            record: put["sequenceNumber"].as_str().map(str::to_owned),
+            ..of_payload(&event.unwrap_or_default())
         };
     }
     let body = record["body"].as_str().unwrap_or_default();
@@ -94,6 +106,16 @@ mod tests {
         let bus = json!({"version": "0", "detail-type": "OrderPlaced",
             "detail": {"eventType": "OrderPlaced", "streamId": "order-1", "version": 2}});
         assert_eq!(subjects(&bus)[0].event, "OrderPlaced v2");
+
+        let put = json!({"Records": [{"kinesis": {
+            "sequenceNumber": "49", "data": BASE64.encode(bus.to_string())}}]});
+        assert_eq!(
+            subjects(&put),
+            [Subject {
+                record: Some("49".to_owned()),
+                ..subjects(&bus).remove(0)
+            }]
+        );
 
         let plain = json!({"eventId": "12345", "eventType": "OrderPlaced", "data": {}});
         assert_eq!(subjects(&plain)[0].event, "OrderPlaced");

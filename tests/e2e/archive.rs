@@ -15,7 +15,7 @@ use crate::system::{System, eventually, order};
 async fn stored(system: &System) -> BTreeMap<String, Vec<String>> {
     let stored = system.stored().await.streams;
     let ids = |(stream, events): (String, Vec<event_sourcing::envelope::Envelope>)| {
-        let ids = events.iter().map(|event| event.event_id.to_string());
+        let ids = events.iter().map(|event| event.event_id.clone());
         (stream, ids.collect())
     };
     stored.into_iter().map(ids).collect()

@@ -93,13 +93,12 @@ impl Site<'_> {
             }
             "s3" => {
                 let bucket = text(request, "Bucket");
-                match operation {
-                    "ListObjectsV2" => one("s3", "ListBucket", format!("arn:aws:s3:::{bucket}")),
+                if operation == "ListObjectsV2" {
+                    one("s3", "ListBucket", format!("arn:aws:s3:::{bucket}"))
+                } else {
                     // A head is allowed to whoever may get.
-                    _ => {
-                        let key = text(request, "Key");
-                        one("s3", "GetObject", format!("arn:aws:s3:::{bucket}/{key}"))
-                    }
+                    let key = text(request, "Key");
+                    one("s3", "GetObject", format!("arn:aws:s3:::{bucket}/{key}"))
                 }
             }
             "sns" => one("sns", operation, text(request, "TopicArn").to_owned()),

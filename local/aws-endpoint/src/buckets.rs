@@ -3,6 +3,7 @@
 //! A key is a path as it is; only what a file cannot be called is written in percent signs.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -140,7 +141,8 @@ fn file_name(part: &str) -> String {
     let mut name = String::with_capacity(part.len());
     for c in part.chars() {
         if c == '%' || c == '\\' || c.is_ascii_control() {
-            name += &format!("%{:02X}", u32::from(c));
+            // A string takes whatever is written to it.
+            let _ = write!(name, "%{:02X}", u32::from(c));
         } else {
             name.push(c);
         }

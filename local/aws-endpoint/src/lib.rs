@@ -8,8 +8,9 @@
 //! `awsim-sqs` are the engines inside; where they are laxer than AWS, this
 //! crate stands in front of them.
 //!
-//! - [`Endpoint`]: starting it, creating what it serves, calling it in process
-//! - `server`: HTTP, which service and operation, answers and errors
+//! - [`Endpoint`]: starting it, creating what it serves (streams, buckets and topics in `receiving`),
+//!   calling it in process
+//! - `server`, `call`: HTTP, which service and operation, answers and errors
 //! - `dynamodb`: expressions, limits, capacity, transactions
 //! - `streams`: the durable change log and what consumers read of it
 //! - `kinesis`: data streams, their shards and limits
@@ -28,6 +29,7 @@
 mod access;
 mod api_error;
 mod buckets;
+mod call;
 mod clock;
 mod dynamodb;
 mod endpoint;
@@ -44,6 +46,7 @@ mod logs;
 mod mail;
 mod meter;
 mod parameters;
+mod receiving;
 mod s3;
 mod server;
 mod services;

@@ -2,6 +2,7 @@
 //! write to.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::ApiError;
-use crate::buckets::Buckets;
+use crate::buckets::{Buckets, ListedObject};
 use crate::meter::Usage;
 
 /// Most keys in one answer.
@@ -113,7 +114,7 @@ pub(crate) fn call(
 
 fn etag(content: &[u8]) -> String {
     let digest = Md5::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(digest.into()))
 }
 
 fn not_found(code: &str, message: &str) -> ApiError {
@@ -123,66 +124,94 @@ fn not_found(code: &str, message: &str) -> ApiError {
     }
 }
 
-/// A page of keys; common prefixes, where a delimiter is given, count as keys.
+/// A page of a list, as far as it is.
+#[derive(Default)]
+struct Page {
+    shown: String,
+    count: usize,
+    /// The next page begins behind it.
+    last: String,
+    is_cut: bool,
+}
+
+impl Page {
+    /// Adds the objects behind `after`; common prefixes, where a delimiter is given, count as keys.
+    fn fill(&mut self, objects: &[ListedObject], (prefix, delimiter): (&str, &str), limit: usize) {
+        let after = self.last.clone();
+        for object in objects.iter().filter(|one| one.key > after) {
+            let common = common_prefix(&object.key, prefix, delimiter);
+            if common.is_some_and(|common| self.last.starts_with(common)) {
+                continue;
+            }
+            if self.count == limit {
+                self.is_cut = true;
+                return;
+            }
+            self.count += 1;
+            if let Some(common) = common {
+                let shown = escape(common);
+                self.shown.push_str("<CommonPrefixes><Prefix>");
+                self.shown.push_str(&shown);
+                self.shown.push_str("</Prefix></CommonPrefixes>");
+                // Everything that begins so is behind it.
+                self.last = format!("{common}\u{10ffff}");
+            } else {
+                self.shown.push_str(&shown_object(object));
+                self.last.clone_from(&object.key);
+            }
+        }
+    }
+}
+
+fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: &str) -> Option<&'k str> {
+    if delimiter.is_empty() {
+        return None;
+    }
+    let at = key.get(prefix.len()..)?.find(delimiter)?;
+    key.get(..prefix.len() + at + delimiter.len())
+}
+
+fn shown_object(object: &ListedObject) -> String {
+    format!(
+        "<Contents><Key>{}</Key><LastModified>{}</LastModified><Size>{}</Size>\
+         <StorageClass>STANDARD</StorageClass></Contents>",
+        escape(&object.key),
+        iso(object.modified),
+        object.bytes
+    )
+}
+
 fn list(buckets: &Buckets, bucket: &str, request: &Value) -> Result<Response<Bytes>, ApiError> {
     let text = |name: &str| request[name].as_str();
+    let invalid = |what: &str| ApiError::new("InvalidArgument", what);
     let prefix = text("prefix").unwrap_or_default();
+    let delimiter = text("delimiter").unwrap_or_default();
     let limit = text("max-keys").map_or(Ok(MAX_KEYS), |told| {
-        told.parse::<usize>()
-            .map_err(|_| ApiError::new("InvalidArgument", "max-keys must be a number of 0 or more"))
+        let wrong = |_| invalid("max-keys must be a number of 0 or more");
+        told.parse::<usize>().map_err(wrong)
     });
     let limit = limit?.min(MAX_KEYS);
     let after = match text("continuation-token") {
         Some(token) => {
-            let after = BASE64
-                .decode(token)
-                .ok()
-                .and_then(|after| String::from_utf8(after).ok());
-            after.ok_or_else(|| {
-                ApiError::new(
-                    "InvalidArgument",
-                    "The continuation token provided is incorrect",
-                )
-            })?
+            let after = BASE64.decode(token).ok();
+            let after = after.and_then(|after| String::from_utf8(after).ok());
+            after.ok_or_else(|| invalid("The continuation token provided is incorrect"))?
         }
         None => text("start-after").unwrap_or_default().to_owned(),
     };
     let objects = buckets.list(bucket, prefix);
     let objects = objects.map_err(|error| ApiError::internal(error.to_string()))?;
-    let (mut shown, mut count, mut last, mut is_cut) = (String::new(), 0, after.clone(), false);
-    for object in objects.iter().filter(|one| one.key > after) {
-        let common = text("delimiter")
-            .filter(|one| !one.is_empty())
-            .and_then(|delimiter| {
-                let at = object.key[prefix.len()..].find(delimiter)?;
-                Some(&object.key[..prefix.len() + at + delimiter.len()])
-            });
-        if common.is_some_and(|common| last.starts_with(common)) {
-            continue;
-        }
-        if count == limit {
-            is_cut = true;
-            break;
-        }
-        count += 1;
-        if let Some(common) = common {
-            shown += &format!(
-                "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>",
-                escape(common)
-            );
-            // Everything that begins so is behind it.
-            last = format!("{common}\u{10ffff}");
-        } else {
-            shown += &format!(
-                "<Contents><Key>{}</Key><LastModified>{}</LastModified><Size>{}</Size>\
-                 <StorageClass>STANDARD</StorageClass></Contents>",
-                escape(&object.key),
-                iso(object.modified),
-                object.bytes
-            );
-            last.clone_from(&object.key);
-        }
-    }
+    let mut page = Page {
+        last: after,
+        ..Page::default()
+    };
+    page.fill(&objects, (prefix, delimiter), limit);
+    let Page {
+        shown,
+        count,
+        last,
+        is_cut,
+    } = page;
     let next = if is_cut {
         let token = BASE64.encode(&last);
         format!("<NextContinuationToken>{token}</NextContinuationToken>")
@@ -217,7 +246,10 @@ pub(crate) fn escape(text: &str) -> String {
             '<' => shown += "&lt;",
             '>' => shown += "&gt;",
             '"' => shown += "&quot;",
-            c if c.is_control() => shown += &format!("&#{};", u32::from(c)),
+            c if c.is_control() => {
+                // A string takes whatever is written to it.
+                let _ = write!(shown, "&#{};", u32::from(c));
+            }
             c => shown.push(c),
         }
     }

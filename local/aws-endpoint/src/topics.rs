@@ -110,7 +110,7 @@ pub(crate) fn request(form: &BTreeMap<String, String>) -> Value {
         let value = form.get(name)?;
         Some((name.to_owned(), json!(value)))
     });
-    let mut request = Map::from_iter(told);
+    let mut request: Map<String, Value> = told.collect();
     let entry = |number: usize| {
         let member = |rest: &str| form.get(&format!("MessageAttributes.entry.{number}.{rest}"));
         Some((

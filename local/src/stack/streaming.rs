@@ -221,13 +221,13 @@ async fn what_the_bus_takes_is_folded_once_in_its_window_and_archived_once() {
     windows_closed(&stack).await;
     stack.shutdown(Duration::from_secs(10)).await.unwrap();
 
-    let folded = folded(folder.path());
-    let numbers: BTreeSet<u64> = folded.iter().map(|(number, ..)| *number).collect();
-    assert_eq!(folded.len(), 200, "each once");
+    let finals = folded(folder.path());
+    let numbers: BTreeSet<u64> = finals.iter().map(|(number, ..)| *number).collect();
+    assert_eq!(finals.len(), 200, "each once");
     assert_eq!(numbers, (0..200).collect());
     // One aggregate is in one shard, in order; after the resharding in a child of it.
     for order in 0..10 {
-        let own = folded.iter().filter(|(number, ..)| number % 10 == order);
+        let own = finals.iter().filter(|(number, ..)| number % 10 == order);
         let own: Vec<_> = own
             .map(|(number, shard, _)| (*number, shard.as_str()))
             .collect();

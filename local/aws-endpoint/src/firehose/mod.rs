@@ -5,10 +5,11 @@
 //! two, it is in two objects.
 
 mod buffer;
+mod kept;
+mod object;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -16,14 +17,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::buckets::Buckets;
 use crate::clock::now_millis;
@@ -31,7 +27,8 @@ use crate::lines::Lines;
 use crate::meter::Usage;
 use crate::services::Services;
 use crate::{ApiError, EndpointError};
-use buffer::{Buffer, Buffers, Part, Taken};
+use buffer::{Buffer, Buffers, Taken};
+use kept::{Line, pending, taken};
 
 /// Records of one `PutRecordBatch`.
 /// <https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html>
@@ -93,22 +90,6 @@ impl fmt::Debug for DeliveryStreamOptions {
             .field("interval", &self.interval)
             .finish_non_exhaustive()
     }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Line {
-    Taken {
-        stream: String,
-        id: u64,
-        at_millis: u64,
-        /// In base64.
-        data: String,
-    },
-    Delivered {
-        stream: String,
-        ids: Vec<u64>,
-    },
 }
 
 #[derive(Debug)]
@@ -200,13 +181,11 @@ impl Firehose {
             usage.add_chunked(name, record.len(), UNIT_BYTES);
         }
         let ids = self.put(name, data)?;
-        Ok(match operation {
-            "PutRecord" => json!({"RecordId": ids.first(), "Encrypted": true}),
-            _ => {
-                let answers: Vec<Value> = ids.iter().map(|id| json!({"RecordId": id})).collect();
-                json!({"FailedPutCount": 0, "Encrypted": true, "RequestResponses": answers})
-            }
-        })
+        if operation == "PutRecord" {
+            return Ok(json!({"RecordId": ids.first(), "Encrypted": true}));
+        }
+        let answers: Vec<Value> = ids.iter().map(|id| json!({"RecordId": id})).collect();
+        Ok(json!({"FailedPutCount": 0, "Encrypted": true, "RequestResponses": answers}))
     }
 
     fn put(&self, name: &str, records: Vec<Bytes>) -> Result<Vec<String>, ApiError> {
@@ -285,8 +264,8 @@ impl Firehose {
         options: &DeliveryStreamOptions,
         buffer: Buffer,
     ) -> Result<(), EndpointError> {
-        let key = key(options, &buffer);
-        let written = object(options, &buffer)
+        let key = object::key(options, &buffer);
+        let written = object::content(options, &buffer)
             .and_then(|content| buckets.put(&options.bucket, &key, &content));
         let mut state = self.state();
         state.in_flight -= buffer.records.len();
@@ -384,81 +363,4 @@ fn read(records: &[Value]) -> Result<Vec<Bytes>, ApiError> {
         return Err(invalid("the records have more than 4 MiB together"));
     }
     Ok(read)
-}
-
-fn taken(stream: &str, record: &Taken) -> Line {
-    Line::Taken {
-        stream: stream.to_owned(),
-        id: record.id,
-        at_millis: record.at_millis,
-        data: BASE64.encode(&record.data),
-    }
-}
-
-fn pending(lines: Vec<Line>) -> BTreeMap<String, Vec<Taken>> {
-    let delivered: BTreeSet<(String, u64)> = (lines.iter())
-        .filter_map(|line| match line {
-            Line::Delivered { stream, ids } => Some(ids.iter().map(|id| (stream.clone(), *id))),
-            Line::Taken { .. } => None,
-        })
-        .flatten()
-        .collect();
-    let mut found: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
-    for line in lines {
-        let Line::Taken {
-            stream,
-            id,
-            at_millis,
-            data,
-        } = line
-        else {
-            continue;
-        };
-        let key = (stream, id);
-        let data = BASE64.decode(data).ok();
-        if let Some(data) = data.filter(|_| !delivered.contains(&key)) {
-            found.entry(key.0).or_default().push(Taken {
-                id,
-                at_millis,
-                data: Bytes::from(data),
-            });
-        }
-    }
-    found
-}
-
-/// Key of an object: <https://docs.aws.amazon.com/firehose/latest/dev/s3-object-name.html>.
-fn key(options: &DeliveryStreamOptions, buffer: &Buffer) -> String {
-    let oldest = buffer.oldest_millis();
-    let random: String = Uuid::new_v4()
-        .simple()
-        .to_string()
-        .chars()
-        .take(11)
-        .collect();
-    let prefix = match &buffer.part {
-        Part::Keys(keys) => options.keys.prefix(keys, oldest, &random),
-        Part::Failed => options
-            .keys
-            .error_prefix("processing-failed", oldest, &random),
-    };
-    let time = i64::try_from(oldest)
-        .ok()
-        .and_then(|at| Timestamp::from_millisecond(at).ok());
-    let time = time
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .strftime("%Y-%m-%d-%H-%M-%S");
-    let DeliveryStreamOptions {
-        name, extension, ..
-    } = options;
-    format!("{prefix}{name}-1-{time}-{}{extension}", Uuid::new_v4())
-}
-
-fn object(options: &DeliveryStreamOptions, buffer: &Buffer) -> std::io::Result<Vec<u8>> {
-    if !options.gzip {
-        return Ok(buffer.content.clone());
-    }
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&buffer.content)?;
-    encoder.finish()
 }

@@ -1,15 +1,17 @@
 //! The data streams on disk: `kinesis.jsonl`, a line per record, resharding and checkpoint.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::record::DataRecord;
 use super::shards::DataShard;
-use super::stream::{DataRecord, DataStream};
+use super::stream::DataStream;
 use crate::EndpointError;
 use crate::lines::Lines;
 
@@ -86,32 +88,51 @@ impl Line {
     }
 }
 
-/// The file, and what it held at start.
+/// The file, and what it held at start of streams that are not opened yet.
 #[derive(Debug)]
 pub(super) struct Kept {
     lines: Lines,
-    found: Vec<Line>,
+    found: Mutex<BTreeMap<String, Vec<Line>>>,
 }
 
 impl Kept {
     pub(super) fn open(directory: &Path) -> Result<Self, EndpointError> {
-        let (lines, found) = Lines::open(&directory.join("kinesis.jsonl"))?;
-        Ok(Self { lines, found })
+        let (lines, read) = Lines::open::<Line>(&directory.join("kinesis.jsonl"))?;
+        let mut found: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+        for line in read {
+            let stream = line.stream().to_owned();
+            found.entry(stream).or_default().push(line);
+        }
+        Ok(Self {
+            lines,
+            found: Mutex::new(found),
+        })
     }
 
-    /// What it held of a stream at start; none for a new one.
-    pub(super) fn found(&self, stream: &str) -> Option<Cow<'_, [Line]>> {
-        let has = self.found.iter().any(|line| line.stream() == stream);
-        has.then_some(Cow::Borrowed(&self.found))
+    /// What it held of a stream at start, once; none for a new one.
+    pub(super) fn take(&self, stream: &str) -> Option<Vec<Line>> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.remove(stream)
     }
 
-    /// Forgets what is trimmed of a stream, and keeps the others' as they are.
-    pub(super) fn compact(&self, stream: &DataStream) -> Result<(), EndpointError> {
-        let others = self
-            .found
-            .iter()
-            .filter(|one| one.stream() != stream.name());
-        self.lines.rewrite(others.cloned().chain(stream.lines()))
+    /// Forgets what is trimmed of these streams, which are all that are open, and keeps what it
+    /// held of others.
+    pub(super) fn compact<'s>(
+        &self,
+        open: impl Iterator<Item = &'s DataStream>,
+    ) -> Result<(), EndpointError> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = found.values().flatten().cloned();
+        let lines: Vec<Line> = others.chain(open.flat_map(DataStream::lines)).collect();
+        self.lines.rewrite(lines)
+    }
+
+    pub(super) fn note_shards(
+        &self,
+        stream: &str,
+        shards: &[DataShard],
+    ) -> Result<(), EndpointError> {
+        self.note(&Line::shards(stream, shards))
     }
 
     pub(super) fn note(&self, line: &Line) -> Result<(), EndpointError> {

@@ -8,6 +8,7 @@
 mod kept;
 mod put;
 mod read;
+mod record;
 mod shards;
 mod stream;
 
@@ -19,10 +20,11 @@ use serde_json::{Value, json};
 
 use crate::meter::Usage;
 use crate::{ApiError, EndpointError};
-use kept::{Kept, Line};
+use kept::Kept;
+pub use record::DataRecord;
 pub use shards::DataShard;
 use shards::ReshardError;
-pub use stream::{DataRecord, DataStream, DataStreamOptions};
+pub use stream::{DataStream, DataStreamOptions};
 
 /// All data streams.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Kinesis {
         })
     }
 
-    /// Creates a stream, or opens the one that is kept.
+    /// Creates a stream, or opens the one that is kept: before anything is put into any.
     pub(crate) fn ensure_stream(&self, options: DataStreamOptions) -> Result<(), EndpointError> {
         let Self {
             region, account, ..
@@ -56,17 +58,16 @@ impl Kinesis {
         let (name, target) = (options.name.clone(), options.shards);
         let fixed = !options.on_demand;
         let stream = DataStream::new(options, arn, self.kept.clone());
-        if let Some(kept) = &self.kept {
-            match kept.found(&name) {
-                Some(found) => {
-                    stream.restore(&found);
-                    kept.compact(&stream)?;
-                }
-                None => kept.note(&Line::shards(&name, &stream.shards()))?,
-            }
-        }
+        let found = self.kept.as_ref().and_then(|kept| kept.take(&name));
+        stream.restore(found.as_deref().unwrap_or_default());
+        let first_shards = stream.shards();
         let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
         streams.insert(name.clone(), stream);
+        match &self.kept {
+            Some(kept) if found.is_some() => kept.compact(streams.values())?,
+            Some(kept) => kept.note_shards(&name, &first_shards)?,
+            None => {}
+        }
         drop(streams);
         if fixed {
             self.reshard(&name, target)?;

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::record::DataRecord;
 use super::shards;
-use super::stream::{DataRecord, DataStream, NewRecord, PutError};
+use super::stream::{DataStream, NewRecord, PutError};
 use crate::ApiError;
 use crate::meter::Usage;
 

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+use super::record::{DataRecord, seconds, sequence_in, sequence_number};
 use super::shards::{DataShard, open_count};
-use super::stream::{DataRecord, DataStream, seconds, sequence_in, sequence_number};
+use super::stream::DataStream;
 use crate::ApiError;
 use crate::clock::now_millis;
 

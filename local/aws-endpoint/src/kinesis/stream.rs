@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use serde_json::{Number, Value, json};
 use tokio::sync::watch;
 
 use super::kept::{Kept, KeptRecord, Line};
-use super::shards::{self, DataShard, ReshardError, shard_id};
+use super::record::DataRecord;
+use super::shards::{self, DataShard, ReshardError};
 use crate::EndpointError;
 use crate::clock::now_millis;
 
@@ -33,79 +33,6 @@ pub struct DataStreamOptions {
     pub retention_hours: u32,
     /// Largest record with its partition key, in KiB.
     pub max_record_kib: u32,
-}
-
-/// A record of a data stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataRecord {
-    /// Place in the stream, over all shards, from 1.
-    pub sequence: u64,
-    /// The shard.
-    pub shard: u32,
-    /// When it came, in milliseconds since the Unix epoch; never less than that of the one before.
-    pub at_millis: u64,
-    /// The partition key.
-    pub partition_key: String,
-    /// What was put.
-    pub data: Bytes,
-}
-
-impl DataRecord {
-    /// Name of its shard.
-    #[must_use]
-    pub fn shard_id(&self) -> String {
-        shard_id(self.shard)
-    }
-
-    /// Its sequence number: 56 digits, growing.
-    #[must_use]
-    pub fn sequence_number(&self) -> String {
-        sequence_number(self.sequence)
-    }
-
-    /// The record as Lambda hands it to a function.
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html>
-    #[must_use]
-    pub fn for_lambda(&self, stream_arn: &str, region: &str, role_arn: &str) -> Value {
-        let number = self.sequence_number();
-        json!({
-            "kinesis": {
-                "kinesisSchemaVersion": "1.0",
-                "partitionKey": self.partition_key,
-                "sequenceNumber": number,
-                "data": BASE64.encode(&self.data),
-                "approximateArrivalTimestamp": seconds(self.at_millis),
-            },
-            "eventSource": "aws:kinesis",
-            "eventVersion": "1.0",
-            "eventID": format!("{}:{number}", self.shard_id()),
-            "eventName": "aws:kinesis:record",
-            "invokeIdentityArn": role_arn,
-            "awsRegion": region,
-            "eventSourceARN": stream_arn,
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        self.data.len() + self.partition_key.len()
-    }
-}
-
-/// Sequence number of a sequence.
-pub(super) fn sequence_number(sequence: u64) -> String {
-    format!("4{sequence:055}")
-}
-
-/// The sequence in a sequence number.
-pub(super) fn sequence_in(number: &str) -> Option<u64> {
-    let digits = number.strip_prefix('4').filter(|rest| rest.len() == 55)?;
-    digits.parse().ok()
-}
-
-/// Seconds with milliseconds as a fraction, exactly.
-pub(super) fn seconds(millis: u64) -> Value {
-    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
-    text.parse::<Number>().map_or(Value::Null, Value::Number)
 }
 
 #[derive(Debug, Default)]
@@ -373,13 +300,13 @@ impl DataStream {
 mod tests {
     use super::*;
 
-    fn stream(max: u32) -> DataStream {
+    fn stream() -> DataStream {
         let options = DataStreamOptions {
             name: "s".to_owned(),
             shards: 2,
             on_demand: false,
             retention_hours: 24,
-            max_record_kib: max,
+            max_record_kib: 1024,
         };
         DataStream::new(options, "arn".to_owned(), None)
     }
@@ -394,50 +321,8 @@ mod tests {
     }
 
     #[test]
-    fn sequence_numbers_order_as_texts_and_as_numbers() {
-        assert_eq!(sequence_number(7).len(), 56);
-        assert!(sequence_number(9) < sequence_number(10));
-        assert_eq!(sequence_in(&sequence_number(u64::MAX)), Some(u64::MAX));
-        assert_eq!(sequence_in("7"), None);
-    }
-
-    #[test]
-    fn a_function_gets_a_record_as_lambda_hands_it_over() {
-        let record = DataRecord {
-            sequence: 5,
-            shard: 6,
-            at_millis: 1_545_084_650_007,
-            partition_key: "order-1".to_owned(),
-            data: Bytes::from_static(b"Hello, this is a test."),
-        };
-        let number = sequence_number(5);
-        let shown = record.for_lambda("arn:stream", "us-east-1", "arn:role");
-        assert_eq!(
-            shown.to_string(),
-            json!({
-                "kinesis": {
-                    "kinesisSchemaVersion": "1.0",
-                    "partitionKey": "order-1",
-                    "sequenceNumber": number,
-                    "data": "SGVsbG8sIHRoaXMgaXMgYSB0ZXN0Lg==",
-                    "approximateArrivalTimestamp":
-                        serde_json::from_str::<Value>("1545084650.007").unwrap(),
-                },
-                "eventSource": "aws:kinesis",
-                "eventVersion": "1.0",
-                "eventID": format!("shardId-000000000006:{number}"),
-                "eventName": "aws:kinesis:record",
-                "invokeIdentityArn": "arn:role",
-                "awsRegion": "us-east-1",
-                "eventSourceARN": "arn:stream",
-            })
-            .to_string()
-        );
-    }
-
-    #[test]
     fn what_comes_after_a_split_goes_to_the_children() {
-        let stream = stream(1024);
+        let stream = stream();
         let before = put(&stream, &["a", "b", "c", "d"]);
         let changed = stream.reshard(|shards, last| shards::update_count(shards, 4, last));
         assert_eq!(changed.unwrap(), Ok(()));
@@ -456,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_a_consumer_has_not_passed_stays_and_what_all_have_passed_goes() {
-        let stream = stream(1024);
+        let stream = stream();
         stream.set_checkpoint("one", 0).unwrap();
         let keys = vec!["a"; KEPT_WHEN_CONSUMED + 5];
         put(&stream, &keys);

@@ -17,6 +17,9 @@ use crate::limits::MAPPING_PAYLOAD_BYTES;
 
 /// Records looked at in one read.
 const READ_LIMIT: usize = 1000;
+/// A lane without records of its own notes after so many of others' how far it is, so that the
+/// source need not keep them for it.
+const NOTED_EVERY: u64 = 1000;
 
 /// What a lane does next.
 enum Step {
@@ -52,6 +55,8 @@ pub(super) struct Lane<S> {
     known_shards: usize,
     /// A record of this lane was filtered out since the last checkpoint.
     skipped: bool,
+    /// The last checkpoint.
+    saved: u64,
     settled: Arc<AtomicU64>,
 }
 
@@ -77,6 +82,7 @@ impl<S: RecordSource> Lane<S> {
             ends_at: None,
             known_shards: 0,
             skipped: false,
+            saved: 0,
             settled,
         }
     }
@@ -87,6 +93,7 @@ impl<S: RecordSource> Lane<S> {
             return false;
         };
         self.looked_at = begin;
+        self.saved = begin;
         self.settled.store(begin, Ordering::Release);
         loop {
             let goes_on = match self.next_step().await {
@@ -227,10 +234,11 @@ impl<S: RecordSource> Lane<S> {
                 .min(end.max(self.settled.load(Ordering::Acquire)));
         }
         if self.waiting.is_empty() && !records.is_empty() {
-            if self.skipped && self.window.is_none() {
+            // Other lanes' records need few checkpoints: they are looked at again, and passed over.
+            let many = self.looked_at.saturating_sub(self.saved) >= NOTED_EVERY;
+            if (self.skipped || many) && self.window.is_none() {
                 self.save(self.looked_at).await;
             }
-            // Other lanes' records need no checkpoint: they are looked at again, and passed over.
             self.settled.store(self.looked_at, Ordering::Release);
         }
         Ok(records.len())
@@ -373,6 +381,7 @@ impl<S: RecordSource> Lane<S> {
             }
         }
         self.skipped = false;
+        self.saved = sequence;
     }
 
     fn source_failed(&self, error: &str) {

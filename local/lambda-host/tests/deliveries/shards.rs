@@ -45,6 +45,21 @@ async fn each_shard_is_read_by_a_lane_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lane_without_records_of_its_own_keeps_nothing_in_the_stream() {
+    let stream = MemoryStream::new();
+    stream.add_shard("idle", &[]);
+    stream.add_shard("busy", &[]);
+    let setup = start(&stream, done(), |settings| settings.batch_size = 500);
+    for _ in 0..2_500 {
+        put(&stream, "busy");
+    }
+    setup.quiet().await;
+    let checkpoints = stream.checkpoints.lock().expect("unpoisoned").clone();
+    let idle = checkpoints["idle-part-0-of-1"];
+    assert!((1_500..=2_500).contains(&idle), "{idle}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_child_is_read_when_both_its_parents_are_done_with() {
     let stream = MemoryStream::new();
     stream.add_shard("one", &[]);
