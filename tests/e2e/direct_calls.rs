@@ -45,29 +45,27 @@ fn the_log_of_a_function_that_is_called_by_its_logical_id_is_printed() {
     assert!(output.status.success() && log.contains(LINE), "{log}");
 }
 
-/// Once for each order, and not again for an event that comes twice.
 #[test]
-fn the_projection_tells_how_many_orders_were_placed_in_a_form_that_cloudwatch_reads() {
+fn closing_windows_tells_how_far_it_is_in_a_form_that_cloudwatch_reads() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
     let system = System::start(&["--data-dir", folder]);
-    let event = "events/project-orders.json";
-    let call = || run(&["invoke", "project-orders", event, "--data-dir", folder]);
-    let log = String::from_utf8(call().stderr).unwrap();
+    let event = "events/close-windows.json";
+    let called = run(&["invoke", "close-windows", event, "--data-dir", folder]);
+    let log = String::from_utf8(called.stderr).unwrap();
     let told = log.lines().find_map(|line| {
         let line = line.get(line.find("{\"_aws\"")?..)?;
         serde_json::from_str::<Value>(line).ok()
     });
     let told = told.unwrap_or_else(|| panic!("no figures in {log}"));
-    assert_eq!(told["OrdersPlaced"], 1);
-    assert_eq!(told["function"], "project-orders");
+    let ago = told["WindowsClosedSecondsAgo"].as_u64().unwrap();
+    assert!((180..600).contains(&ago), "{told}");
+    assert_eq!(told["function"], "close-windows");
     let directive = &told["_aws"]["CloudWatchMetrics"][0];
     assert_eq!(directive["Namespace"], "Orderflow");
     assert_eq!(
         directive["Metrics"],
-        json!([{"Name": "OrdersPlaced", "Unit": "Count"}])
+        json!([{"Name": "WindowsClosedSecondsAgo", "Unit": "Seconds"}])
     );
-    let again = String::from_utf8(call().stderr).unwrap();
-    assert!(!again.contains("OrdersPlaced"), "{again}");
     drop(system);
 }

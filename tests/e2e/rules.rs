@@ -13,8 +13,7 @@ use crate::system::workspace;
 const RULES: &[(&str, &[&str])] = &[
     ("analytics", RECORDED),
     ("archive", RECORDED),
-    // The stored events have none of these yet.
-    ("alarms", &[]),
+    ("alarms", &["AlarmCleared", "AlarmRaised"]),
     ("RecordEventsFunctionPlainEvent", &["plain"]),
     ("UpdateInventoryFunctionOrderToReserve", &["OrderPlaced"]),
     (
@@ -41,6 +40,8 @@ const RULES: &[(&str, &[&str])] = &[
 
 /// Everything that is stored.
 const RECORDED: &[&str] = &[
+    "AlarmCleared",
+    "AlarmRaised",
     "InventoryRejected",
     "InventoryUpdated (released)",
     "InventoryUpdated (reserved)",

@@ -22,11 +22,71 @@ pub fn figures(totals: &Totals) -> Vec<Metric> {
         ),
     ];
     metrics.retain(|metric| !metric.is_nothing());
-    for (name, percent) in [("PlaceToConfirmP50", 50), ("PlaceToConfirmP95", 95)] {
-        if let Some(took) = orders.latency.percentile(percent) {
-            let took = SignedDuration::from_millis(i64::try_from(took).unwrap_or(i64::MAX));
-            metrics.push(Metric::milliseconds(name, &[took]));
-        }
+    let took = |percent| {
+        let took = i64::try_from(orders.latency.percentile(percent)?).unwrap_or(i64::MAX);
+        Some(SignedDuration::from_millis(took))
+    };
+    if let (Some(half), Some(most)) = (took(50), took(95)) {
+        metrics.push(Metric::milliseconds("PlaceToConfirmP50", &[half]));
+        metrics.push(Metric::milliseconds("PlaceToConfirmP95", &[most]));
     }
     metrics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use streaming_analytics::insights_table::contract::part_of;
+    use streaming_analytics::result::MinuteResult;
+    use streaming_analytics::window::Minute;
+
+    fn event(kind: &str, order: u32, data: &Value) -> String {
+        let mut all = json!({"orderId": order.to_string(), "userId": "ann", "totalAmount": 5});
+        for (name, value) in data.as_object().into_iter().flatten() {
+            all[name] = value.clone();
+        }
+        json!({"detail-type": kind, "detail": {"eventId": format!("{kind}-{order}"),
+            "eventType": kind, "timestamp": "2026-01-01T12:00:02Z", "data": all}})
+        .to_string()
+    }
+
+    #[test]
+    fn a_minute_tells_what_happened_in_it_and_nothing_of_what_did_not() {
+        let noon = Minute::of("2026-01-01T12:00:00Z".parse().unwrap()).unwrap();
+        assert_eq!(figures(&MinuteResult::of(noon, &[]).totals), []);
+        let paid = json!({"placedAt": "2026-01-01T12:00:01Z"});
+        let records = [
+            event("OrderPlaced", 1, &json!({})),
+            event("OrderPlaced", 2, &json!({})),
+            event("PaymentProcessed", 1, &paid),
+            event("PaymentFailed", 2, &json!({"reason": "no"})),
+            "no JSON".to_owned(),
+        ];
+        // What cannot be read is counted when it came, which is the next minute.
+        let part = part_of(noon, "a", &records[..4]);
+        let took = |metric: &Metric| {
+            ["PlaceToConfirmP50", "PlaceToConfirmP95"]
+                .iter()
+                .any(|name| {
+                    (900..1100).any(|ms| {
+                        *metric == Metric::milliseconds(name, &[SignedDuration::from_millis(ms)])
+                    })
+                })
+        };
+        let (times, counts): (Vec<_>, Vec<_>) = figures(&MinuteResult::of(noon, &[part]).totals)
+            .into_iter()
+            .partition(took);
+        assert_eq!(times.len(), 2);
+        let expected = [
+            Metric::count("OrdersPlaced", 2),
+            Metric::count("OrdersConfirmed", 1),
+            Metric::count("PaymentsDeclined", 1),
+        ];
+        assert_eq!(counts, expected);
+        let unreadable = part_of(noon.next(), "a", &records[4..]);
+        let minute = unreadable.key.minute;
+        let told = figures(&MinuteResult::of(minute, &[unreadable]).totals);
+        assert_eq!(told, [Metric::count("RecordsNotFolded", 1)]);
+    }
 }
