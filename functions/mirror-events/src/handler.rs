@@ -80,12 +80,7 @@ impl<S: EventStore, P: Positions, T: Topic, C: Clock> Handler<S, P, T, C> {
 
     /// The stream for this call alone, and how far it is mirrored; `None` when the mirror has the
     /// version.
-    async fn claim(
-        &self,
-        stream: &str,
-        version: u64,
-        call: &str,
-    ) -> Result<Option<u64>, Failure> {
+    async fn claim(&self, stream: &str, version: u64, call: &str) -> Result<Option<u64>, Failure> {
         let mut waits = FullJitter::CALL.build();
         loop {
             let now = self.clock.now();
@@ -105,7 +100,12 @@ impl<S: EventStore, P: Positions, T: Topic, C: Clock> Handler<S, P, T, C> {
     }
 
     /// Copies what comes after `mirrored`; tells which version was reached, also when it fails.
-    async fn copy(&self, stream: &str, mirrored: u64, version: u64) -> (u64, Result<usize, Failure>) {
+    async fn copy(
+        &self,
+        stream: &str,
+        mirrored: u64,
+        version: u64,
+    ) -> (u64, Result<usize, Failure>) {
         let read = budget::in_time(self.store.read(stream, mirrored + 1)).await;
         let events = match read {
             Ok(Ok(events)) => events,
@@ -119,9 +119,8 @@ impl<S: EventStore, P: Positions, T: Topic, C: Clock> Handler<S, P, T, C> {
         let mut reached = mirrored;
         for part in parts(&events) {
             let appended = budget::in_time(self.topic.append(&key(&part[0], stream), part)).await;
-            let appended = appended.unwrap_or_else(|late| {
-                Err(TopicError::Unavailable(late.to_string()))
-            });
+            let appended =
+                appended.unwrap_or_else(|late| Err(TopicError::Unavailable(late.to_string())));
             if let Err(error) = appended {
                 return (reached, Err(self.failed(&error)));
             }
@@ -142,7 +141,9 @@ impl<S: EventStore, P: Positions, T: Topic, C: Clock> Handler<S, P, T, C> {
     }
 
     fn down_until(&self) -> std::sync::MutexGuard<'_, Timestamp> {
-        self.down_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.down_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

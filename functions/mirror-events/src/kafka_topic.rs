@@ -5,9 +5,9 @@ use crate::partitioning::partition;
 use crate::ports::{Topic, TopicError};
 use aws_adapters::connection::Connection;
 use aws_adapters::parameter_store;
-use chrono::DateTime;
 use event_sourcing::envelope::Envelope;
 use rskafka::BackoffConfig;
+use rskafka::chrono::DateTime;
 use rskafka::client::error::{Error, ProtocolError};
 use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
@@ -66,7 +66,9 @@ impl KafkaTopic {
         }
         let client = builder.build().await.map_err(|error| told(&error))?;
         let topics = client.list_topics().await.map_err(|error| told(&error))?;
-        let topic = topics.into_iter().find(|one| one.name == self.cluster.topic);
+        let topic = topics
+            .into_iter()
+            .find(|one| one.name == self.cluster.topic);
         let partitions = topic.map_or(0, |topic| topic.partitions.len());
         if partitions == 0 {
             let missing = format!("there is no topic {}; create it", self.cluster.topic);
@@ -216,12 +218,17 @@ mod tests {
             bootstrap: vec!["127.0.0.1:1".into()],
             topic: "events".into(),
             tls: true,
-            authorities: Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----".into()),
+            authorities: Some(
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----".into(),
+            ),
             credentials_parameter: None,
         };
         let topic = KafkaTopic::new(cluster.clone(), aws.clone());
         let refused = topic.append("k", &[]).await;
-        assert!(matches!(refused, Err(TopicError::Refused(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(TopicError::Refused(_))),
+            "{refused:?}"
+        );
         cluster.authorities = None;
         let topic = KafkaTopic::new(cluster, aws);
         let down = topic.append("k", &[]).await;

@@ -93,7 +93,9 @@ async fn a_plain_event_reaches_the_bus_as_it_was_written() {
     };
     let mut written = event("1", "OrderPlaced");
     written["later"] = json!({"kept": 1.50});
-    let answer = handler.handle(batch(&[of_event(1, "67890", &written)])).await;
+    let answer = handler
+        .handle(batch(&[of_event(1, "67890", &written)]))
+        .await;
     answer.unwrap().into_answer(false).unwrap();
     assert_eq!(*bus.taken.lock().unwrap(), [written]);
 }
@@ -142,7 +144,10 @@ async fn what_is_no_event_is_given_up_by_itself_and_a_tombstone_is_passed_over()
     let offsets: Vec<_> = outcome.given_up.iter().map(|(offset, _)| *offset).collect();
     assert_eq!(offsets, [2, 3, 4, 5, 6, 7, 8, 9]);
     for (_, cause) in outcome.given_up {
-        assert!(!cause.contains("secret") && !cause.contains("67890"), "{cause}");
+        assert!(
+            !cause.contains("secret") && !cause.contains("67890"),
+            "{cause}"
+        );
     }
 }
 
@@ -222,7 +227,10 @@ async fn an_event_too_large_for_the_bus_is_given_up_and_one_too_large_for_the_qu
 #[tokio::test]
 async fn a_trace_in_the_headers_is_carried_and_what_is_none_is_not() {
     let traceparent = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
-    for (header, carried) in [(traceparent, json!(traceparent)), ("00-x-y-01", Value::Null)] {
+    for (header, carried) in [
+        (traceparent, json!(traceparent)),
+        ("00-x-y-01", Value::Null),
+    ] {
         let mut record = of_event(1, "k", &event("1", "OrderPlaced"));
         record["headers"] = json!([{"traceparent": header.as_bytes()}]);
         let bus = Bus::default();

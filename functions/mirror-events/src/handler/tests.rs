@@ -22,7 +22,11 @@ impl Topic for Arc<Cluster> {
             return Err(failure);
         }
         let mut records = self.records.lock().unwrap();
-        records.extend(events.iter().map(|one| (key.to_owned(), one.event_id.clone())));
+        records.extend(
+            events
+                .iter()
+                .map(|one| (key.to_owned(), one.event_id.clone())),
+        );
         Ok(())
     }
 }
@@ -77,7 +81,10 @@ async fn mirror_of(count: u64) -> (Mirror, Arc<Cluster>, Vec<Envelope>) {
         let data = json!({"orderId": "67890"});
         let id = format!("e-{version}");
         let event = Envelope::new(&id, "CouponRedeemed", Timestamp::UNIX_EPOCH, data);
-        let stored = store.append("order-67890", &head, vec![event]).await.unwrap();
+        let stored = store
+            .append("order-67890", &head, vec![event])
+            .await
+            .unwrap();
         head = Head {
             version,
             hash: stored[0].hash.clone(),

@@ -34,7 +34,10 @@ fn a_batch_is_read_record_by_record_from_either_source() {
     serde_json::from_value::<KafkaEvent>(batch()).unwrap();
     let mut self_managed = batch();
     self_managed["eventSource"] = json!("SelfManagedKafka");
-    self_managed.as_object_mut().unwrap().remove("eventSourceArn");
+    self_managed
+        .as_object_mut()
+        .unwrap()
+        .remove("eventSourceArn");
     for batch in [batch(), self_managed] {
         let (records, _) = records(batch, false).unwrap();
         let positions: Vec<_> = records.iter().map(|one| one.position.clone()).collect();
@@ -49,7 +52,10 @@ fn a_batch_is_read_record_by_record_from_either_source() {
         assert_eq!(records[0].key.as_deref(), Some(b"67890".as_slice()));
         let text = records[0].value().unwrap().unwrap();
         assert_eq!(text, b"Hello, this is a test.");
-        assert_eq!(records[0].header("headerKey").as_deref(), Some("headerValue"));
+        assert_eq!(
+            records[0].header("headerKey").as_deref(),
+            Some("headerValue")
+        );
         assert_eq!((records[1].value(), &records[1].key), (Ok(None), &None));
         assert_eq!(records[2].value(), Ok(Some(vec![0, 255])));
         assert_eq!(records[2].header("h").as_deref(), Some("ä"));
@@ -69,10 +75,7 @@ fn what_is_no_batch_is_refused() {
         json!({"eventSource": "aws:kafka", "records": {"t-0": {}}}),
         json!({"eventSource": "aws:kafka", "records": {"t-0": [{}]}}),
     ] {
-        assert!(matches!(
-            records(payload, true),
-            Err(Failure::Permanent(_))
-        ));
+        assert!(matches!(records(payload, true), Err(Failure::Permanent(_))));
     }
 }
 
@@ -127,7 +130,10 @@ fn what_comes_again_is_named_in_parts_or_fails_the_batch() {
         let Err(Failure::Transient(cause)) = failed else {
             panic!("the batch comes again: {failed:?}");
         };
-        assert!(cause.contains("offset 16 of order_events-0: busy"), "{cause}");
+        assert!(
+            cause.contains("offset 16 of order_events-0: busy"),
+            "{cause}"
+        );
     }
 }
 
