@@ -12,6 +12,25 @@ use crate::system::workspace;
 /// Every rule, and the kinds of events that it takes: it takes no other.
 const RULES: &[(&str, &[&str])] = &[
     ("RecordEventsFunctionPlainEvent", &["plain"]),
+    // Disabled, unless events are mirrored.
+    (
+        "MirrorEventsFunctionEventRecorded",
+        &[
+            "OrderPlaced",
+            "InventoryUpdated (reserved)",
+            "InventoryUpdated (released)",
+            "InventoryUpdated (restocked)",
+            "InventoryUpdated (counted)",
+            "InventoryRejected",
+            "PaymentProcessed",
+            "PaymentFailed",
+            "PaymentRefunded",
+            "OrderCancelled",
+            "UserNotified",
+            "NotificationFailed",
+            "NotificationRetried",
+        ],
+    ),
     ("UpdateInventoryFunctionOrderToReserve", &["OrderPlaced"]),
     (
         "UpdateInventoryFunctionOrderToRelease",

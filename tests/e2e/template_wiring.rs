@@ -81,6 +81,7 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
         json!([
             "shop-DeadLetters",
             "shop-EventStore",
+            "shop-MirrorPositions",
             "shop-Orders",
             "shop-OrdersGreen",
             "shop-Stock",

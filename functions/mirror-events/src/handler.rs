@@ -125,6 +125,7 @@ impl<S: EventStore, P: Positions, T: Topic, C: Clock> Handler<S, P, T, C> {
                 return (reached, Err(self.failed(&error)));
             }
             reached = part.last().and_then(|last| last.version).unwrap_or(reached);
+            *self.down_until() = Timestamp::MIN;
         }
         (reached, Ok(events.len()))
     }
