@@ -20,7 +20,6 @@ const RULES: &[(&str, &[&str])] = &[
             "InventoryUpdated (reserved)",
             "InventoryUpdated (released)",
             "InventoryUpdated (restocked)",
-            "InventoryUpdated (counted)",
             "InventoryRejected",
             "PaymentProcessed",
             "PaymentFailed",
