@@ -211,9 +211,13 @@ pub struct UpArgs {
     #[arg(long, value_name = "PORT", default_value_t = 4566)]
     pub aws_port: u16,
     /// Keep everything in this folder over a restart: tables, streams and how far they were read,
-    /// queues, events on their way to functions [default: in memory]
+    /// queues, events on their way to functions, the archive [default: in memory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Write what is archived into this folder, a file per object with the bucket and the object's
+    /// key as its path [default: archive in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
     /// For programs: print one JSON line with the addresses when ready, and the rest on standard
     /// error
     #[arg(long)]

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::faults::Injector;
 use crate::queues::{Queues, SendError, queue_name};
+use crate::receivers::{PutError, Receivers, partition_key};
 use crate::steps::{Step, StepKind, StepSink};
 use crate::subjects::subjects;
 
@@ -39,6 +40,7 @@ pub(crate) struct Delivery {
 struct Inner {
     invoker: AsyncInvoker,
     queues: Queues,
+    receivers: Receivers,
     /// Name and ARN of each function by its logical id.
     functions: BTreeMap<String, (String, String)>,
     clock: RetryClock,
@@ -68,7 +70,7 @@ enum RefusalKind {
 impl Delivery {
     pub(crate) fn new(
         invoker: AsyncInvoker,
-        queues: Queues,
+        (queues, receivers): (Queues, Receivers),
         functions: BTreeMap<String, (String, String)>,
         clock: RetryClock,
         steps: Arc<dyn StepSink>,
@@ -78,6 +80,7 @@ impl Delivery {
             inner: Arc::new(Inner {
                 invoker,
                 queues,
+                receivers,
                 functions,
                 clock,
                 steps,
@@ -108,7 +111,7 @@ impl Delivery {
             ingestion_time: ingested,
         };
         let body = target.input.apply(event, origin);
-        let Err(refusal) = self.inner.attempt(sender, target, &body).await else {
+        let Err(refusal) = self.inner.attempt(sender, target, event, &body).await else {
             return;
         };
         match refusal.kind {
@@ -142,8 +145,10 @@ impl Inner {
         &self,
         sender: &Sender,
         target: &RuleTarget,
+        event: &Value,
         body: &str,
     ) -> Result<(), Refusal> {
+        let role = target.role.as_deref();
         match &target.target {
             Target::Function { logical_id } => {
                 let Some((name, _)) = self.functions.get(logical_id) else {
@@ -174,9 +179,25 @@ impl Inner {
                 .send(arn, body, &BTreeMap::new())
                 .await
                 .map_err(of_send),
-            other => Err(Refusal {
+            Target::Kinesis {
+                stream,
+                partition_key: path,
+            } => {
+                let key = partition_key(event, path.as_ref());
+                let put = self.receivers.put_record(role, stream, &key, body);
+                put.await.map_err(of_put)
+            }
+            Target::Firehose { stream } => {
+                let delivered = self.receivers.deliver(role, stream, body);
+                delivered.await.map_err(of_put)
+            }
+            Target::Topic { arn } => {
+                let published = self.receivers.publish(arn, body);
+                published.await.map_err(of_put)
+            }
+            Target::Bus { name } => Err(Refusal {
                 code: "NO_RESOURCE",
-                message: format!("the local run does not deliver to {other:?}"),
+                message: format!("the local run does not deliver to the bus {name}"),
                 kind: RefusalKind::Permanent,
             }),
         }
@@ -210,7 +231,7 @@ impl Inner {
             self.tell(StepKind::Retried, target, event, note);
             tokio::time::sleep(delay).await;
             retries += 1;
-            match self.attempt(sender, target, body).await {
+            match self.attempt(sender, target, event, body).await {
                 Ok(()) => return,
                 Err(again) if again.kind == RefusalKind::Ending => return,
                 Err(again) if again.kind == RefusalKind::Permanent => {
@@ -267,9 +288,7 @@ impl Inner {
                 .get(logical_id)
                 .map(|(_, arn)| arn.clone())
                 .unwrap_or_default(),
-            Target::Queue { arn, .. } => arn.clone(),
-            Target::Kinesis { stream, .. } | Target::Firehose { stream } => stream.clone(),
-            Target::Bus { name } => name.clone(),
+            other => self.receivers.arn(other).unwrap_or_default(),
         }
     }
 
@@ -319,6 +338,33 @@ fn of_send(error: SendError) -> Refusal {
             ("INTERNAL_ERROR", RefusalKind::Transient)
         }
         SendError::Refused(_) => ("INVALID_PARAMETER", RefusalKind::Permanent),
+    };
+    Refusal {
+        code,
+        message: error.to_string(),
+        kind,
+    }
+}
+
+/// The codes of
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>.
+fn of_put(error: PutError) -> Refusal {
+    let (code, kind) = match &error {
+        PutError::NotAllowed { .. } => ("NO_PERMISSIONS", RefusalKind::Permanent),
+        PutError::Gone => ("INTERNAL_ERROR", RefusalKind::Ending),
+        PutError::Refused(error) if error.is_throttle() => ("THROTTLING", RefusalKind::Transient),
+        PutError::Refused(error) if error.status >= 500 => {
+            ("INTERNAL_ERROR", RefusalKind::Transient)
+        }
+        PutError::Refused(error)
+            if matches!(
+                error.code.as_str(),
+                "NotFound" | "ResourceNotFoundException"
+            ) =>
+        {
+            ("NO_RESOURCE", RefusalKind::Permanent)
+        }
+        PutError::Refused(_) => ("INVALID_PARAMETER", RefusalKind::Permanent),
     };
     Refusal {
         code,

@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_endpoint::{Endpoint, TableStream};
+use aws_endpoint::{DataStream, Endpoint, TableStream};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use lambda_host::clock::RetryClock;
 use lambda_host::delivery_faults::DeliveryFaults;
 use lambda_host::queue_mapping::{QueueMapping, QueueMappingSettings};
-use lambda_host::stream_mapping::{self, StreamKind, StreamMapping, StreamMappingSettings};
+use lambda_host::stream_mapping::{
+    self, RecordSource, StreamKind, StreamMapping, StreamMappingSettings,
+};
 use sam_template::{Mapping, MappingSource, StartingPosition};
+use serde_json::Value;
 
+use crate::data_source::DataSource;
 use crate::error::LocalError;
 use crate::functions::Functions;
 use crate::queue_source::LocalQueue;
@@ -29,14 +35,37 @@ pub(crate) struct MappingContext<'a> {
     /// What goes wrong on purpose.
     pub faults: Arc<dyn DeliveryFaults>,
     pub region: &'a str,
+    pub account: &'a str,
     pub stack: &'a sam_template::Stack,
 }
 
 /// The running mappings.
 #[derive(Default)]
 pub(crate) struct Mappings {
-    streams: Vec<(StreamMapping, TableStream)>,
+    streams: Vec<(StreamMapping, Stream)>,
     queues: Vec<(QueueMapping, String)>,
+}
+
+/// A stream that is read.
+enum Stream {
+    Table(TableStream),
+    Data(DataStream),
+}
+
+impl Stream {
+    fn arn(&self) -> &str {
+        match self {
+            Self::Table(stream) => stream.arn(),
+            Self::Data(stream) => stream.arn(),
+        }
+    }
+
+    fn last_sequence(&self) -> u64 {
+        match self {
+            Self::Table(stream) => stream.last_sequence(),
+            Self::Data(stream) => stream.last_sequence(),
+        }
+    }
 }
 
 impl Mappings {
@@ -52,7 +81,14 @@ impl Mappings {
                             format!("reads the stream of {table}, which has none"),
                         )
                     })?;
-                    let started = start_stream(context, mapping, table, &stream)?;
+                    let source = TableSource::new(
+                        Arc::downgrade(context.endpoint),
+                        stream.clone(),
+                        table.clone(),
+                        mapping.logical_id.clone(),
+                    );
+                    let stream = Stream::Table(stream);
+                    let started = start_stream(context, mapping, &stream, source)?;
                     running.streams.push((started, stream));
                 }
                 MappingSource::Queue { arn, name } => {
@@ -60,8 +96,22 @@ impl Mappings {
                     running.queues.push((started, name.clone()));
                 }
                 MappingSource::Kinesis { stream } => {
-                    let problem = format!("reads the Kinesis stream {stream}");
-                    return Err(not_driven(mapping, problem));
+                    let stream = context.endpoint.data_stream(stream).ok_or_else(|| {
+                        not_driven(mapping, format!("reads {stream}, which is no stream"))
+                    })?;
+                    let role = format!(
+                        "arn:aws:iam::{}:role/{}Role",
+                        context.account, mapping.function
+                    );
+                    let source = DataSource::new(
+                        stream.clone(),
+                        mapping.logical_id.clone(),
+                        context.region.to_owned(),
+                        role,
+                    );
+                    let stream = Stream::Data(stream);
+                    let started = start_stream(context, mapping, &stream, source)?;
+                    running.streams.push((started, stream));
                 }
             }
         }
@@ -86,6 +136,12 @@ impl Mappings {
         None
     }
 
+    /// Tumbling windows that are open.
+    pub(crate) fn open_windows(&self) -> usize {
+        let streams = self.streams.iter();
+        streams.map(|(mapping, _)| mapping.open_windows()).sum()
+    }
+
     /// Stops them; invocations under way are waited for.
     pub(crate) async fn stop(self) {
         for (mapping, _) in self.streams {
@@ -100,16 +156,20 @@ impl Mappings {
 fn start_stream(
     context: &MappingContext<'_>,
     mapping: &Mapping,
-    table: &str,
-    stream: &TableStream,
+    stream: &Stream,
+    source: impl RecordSource,
 ) -> Result<StreamMapping, LocalError> {
     let (name, arn) = function(context, mapping)?;
     let mut settings = StreamMappingSettings::new(name, arn, stream.arn());
-    settings.kind = StreamKind::DynamoDb;
+    settings.kind = match stream {
+        Stream::Table(_) => StreamKind::DynamoDb,
+        Stream::Data(_) => StreamKind::Kinesis,
+    };
     settings.batch_size = mapping.batch_size as usize;
     settings.batching_window = mapping.batching_window;
     settings.shards = SHARDS;
     settings.parallelization_factor = mapping.parallelization_factor;
+    settings.tumbling_window = mapping.tumbling_window;
     settings.starting_position = match mapping.starting_position {
         StartingPosition::TrimHorizon => stream_mapping::StartingPosition::TrimHorizon,
         StartingPosition::Latest => stream_mapping::StartingPosition::Latest,
@@ -123,12 +183,6 @@ fn start_stream(
     settings.clock = context.clock;
     settings.observer = Arc::clone(context.watching) as _;
     settings.faults = Arc::clone(&context.faults);
-    let source = TableSource::new(
-        Arc::downgrade(context.endpoint),
-        stream.clone(),
-        table.to_owned(),
-        mapping.logical_id.clone(),
-    );
     Ok(StreamMapping::start(
         settings,
         Arc::new(source),
@@ -175,7 +229,25 @@ fn filter(mapping: &Mapping) -> Option<stream_mapping::RecordFilter> {
         return None;
     }
     let mapping = mapping.clone();
+    if matches!(mapping.source, MappingSource::Kinesis { .. }) {
+        return Some(Arc::new(move |record| mapping.accepts(&filtered(record))));
+    }
     Some(Arc::new(move |record| mapping.accepts(record)))
+}
+
+/// What the filters of a Kinesis mapping see of a record: its `kinesis` part, with the data as the
+/// JSON that it is.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html>
+fn filtered(record: &Value) -> Value {
+    let mut seen = record["kinesis"].clone();
+    let data = seen["data"]
+        .as_str()
+        .and_then(|data| BASE64.decode(data).ok());
+    let data = data.and_then(|data| serde_json::from_slice::<Value>(&data).ok());
+    if let Some(data) = data {
+        seen["data"] = data;
+    }
+    seen
 }
 
 fn function<'a>(

@@ -137,4 +137,9 @@ functions! {
     "reconcile-events" => reconcile_events::run,
     "redrive-dlq" => redrive_dlq::run,
     "erase-user" => erase_user::run,
+    "ingest-telemetry" => ingest_telemetry::run,
+    "analyze-orders" => analyze_orders::run,
+    "close-windows" => close_windows::run,
+    "query-insights" => query_insights::run,
+    "set-alarm-rules" => set_alarm_rules::run,
 }

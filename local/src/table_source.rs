@@ -49,6 +49,7 @@ impl RecordSource for TableSource {
             .map(|record| Record {
                 sequence: record.sequence,
                 partition_key: record.partition_key,
+                shard: None,
                 created: time_of(record.at_millis),
                 json: record.record,
             })

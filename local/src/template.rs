@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sam_template::{Context, Function, HttpApi, MappingSource, Route, RuleTarget, Stack, Target};
+use sam_template::{Context, Function, HttpApi, Route, RuleTarget, Stack, Target};
 
 use crate::error::LocalError;
 use crate::issuer;
@@ -81,29 +81,11 @@ fn refuse_undriven(stack: &Stack) -> Result<(), LocalError> {
             problem,
         })
     };
-    if let Some(stream) = stack.kinesis_streams.first() {
-        return refuse(
-            &stream.logical_id,
-            "is a Kinesis stream, which the local run does not serve".to_owned(),
-        );
-    }
     for rule in &stack.rules {
         refuse_targets(&rule.name, &rule.targets)?;
     }
     for schedule in &stack.schedules {
         refuse_targets(&schedule.name, &schedule.targets)?;
-    }
-    for mapping in &stack.mappings {
-        if let MappingSource::Kinesis { stream } = &mapping.source {
-            let problem = format!("reads the Kinesis stream {stream}, which is not served here");
-            return refuse(&mapping.logical_id, problem);
-        }
-        if mapping.tumbling_window.is_some() {
-            return refuse(
-                &mapping.logical_id,
-                "has tumbling windows, which the local run does not keep".to_owned(),
-            );
-        }
     }
     if let Some(table) = stack.tables.iter().find(|one| one.ttl_attribute.is_some()) {
         let problem = "has a TimeToLiveSpecification, and the local run deletes nothing by its age";
@@ -153,14 +135,15 @@ fn undriven_of_api(api: &HttpApi, routes: &[Route]) -> Option<String> {
 fn refuse_targets(owner: &str, targets: &[RuleTarget]) -> Result<(), LocalError> {
     for target in targets {
         let what = match &target.target {
-            Target::Function { .. } => continue,
-            Target::Queue {
+            Target::Function { .. }
+            | Target::Queue {
                 message_group_id: None,
                 ..
-            } => continue,
+            }
+            | Target::Kinesis { .. }
+            | Target::Firehose { .. }
+            | Target::Topic { .. } => continue,
             Target::Queue { arn, .. } => format!("the FIFO queue {arn}"),
-            Target::Kinesis { stream, .. } => format!("the Kinesis stream {stream}"),
-            Target::Firehose { stream } => format!("the Firehose stream {stream}"),
             Target::Bus { name } => format!("the bus {name}"),
         };
         return Err(LocalError::NotDriven {
@@ -193,21 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_with_a_kinesis_target_is_refused_by_name() {
-        let refused = read_text(
-            "Resources:
-  Stream: {Type: AWS::Kinesis::Stream, Properties: {ShardCount: 1}}
-  ToStream:
+    fn a_rule_to_another_bus_is_refused_by_name() {
+        assert_refused(
+            "  Other: {Type: AWS::Events::EventBus, Properties: {Name: other}}
+  ToBus:
     Type: AWS::Events::Rule
     Properties:
       EventPattern: {source: [orderflow]}
-      Targets: [{Id: one, Arn: !GetAtt Stream.Arn}]
+      Targets: [{Id: one, Arn: !GetAtt Other.Arn}]
 ",
-        );
-        let message = refused.unwrap_err().to_string();
-        assert!(
-            message.contains("`Stream` is a Kinesis stream"),
-            "{message}"
+            "has the target the bus other",
         );
     }
 

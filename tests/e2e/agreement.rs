@@ -131,6 +131,9 @@ fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() 
     let stack = stack(&[]);
     for queue in &stack.queues {
         let owner = queue.name.strip_suffix("-dlq").unwrap();
+        if owner == "analytics" {
+            continue;
+        }
         assert!(
             stack
                 .functions
@@ -142,7 +145,10 @@ fn every_consumer_has_a_dead_letter_queue_of_its_own_for_every_way_of_failing() 
     for rule in &stack.rules {
         for target in &rule.targets {
             let sam_template::Target::Function { logical_id } = &target.target else {
-                panic!("a rule of this template triggers a function");
+                // No function can be called again for what a stream or a topic did not take.
+                let queue = target.dead_letter.as_deref().unwrap();
+                assert!(queue.ends_with(":analytics-dlq"), "{}", rule.name);
+                continue;
             };
             let function = stack.function(logical_id).unwrap();
             let queue = target.dead_letter.clone();

@@ -16,7 +16,7 @@ use crate::system::{System, order, run, workspace};
 
 const USER: &str = "abc123";
 const CUSTOMER: &str = "openid orders:read orders:write";
-const OPERATOR: &str = "orders:operate inventory:write";
+const OPERATOR: &str = "orders:operate inventory:write telemetry:write";
 
 /// Everybody who calls; the columns of the table.
 const CALLERS: [&str; 14] = [
@@ -38,7 +38,7 @@ const CALLERS: [&str; 14] = [
 
 /// The status of each request by each caller. `{id}` is an order of the owner.
 #[rustfmt::skip]
-const STATUS: [(&str, [u16; 14]); 11] = [
+const STATUS: [(&str, [u16; 14]); 18] = [
     //                           owner op.  oth. rea. wri. none anon exp. early aud. iss. forg. alg  key
     ("POST /orders",             [202, 202, 403, 403, 202, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /orders/{id}",         [200, 200, 404, 200, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
@@ -51,6 +51,13 @@ const STATUS: [(&str, [u16; 14]); 11] = [
     // Stripe signs; a token is not looked at.
     ("POST /payments/webhook",   [400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400]),
     ("POST /orders/{id}/cancel", [202, 202, 404, 403, 202, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("POST /telemetry",          [403, 202, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("GET /insights",            [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("GET /insights/top-skus",   [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("GET /devices/fridge",      [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("GET /alarm-rules",         [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("PUT /alarm-rules/warm",    [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
+    ("DELETE /alarm-rules/warm", [403, 200, 403, 403, 403, 403, 401, 401, 401, 401, 401, 401, 401, 401]),
     ("GET /nowhere",             [404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404]),
 ];
 

@@ -94,10 +94,7 @@ async fn an_order_costs_so_many_bytes_of_logs_at_most_and_every_line_has_its_ids
             continue; // metrics, of no call by itself
         }
         assert!(line["request_id"].is_string(), "{line}");
-        assert!(
-            line["trace_id"].is_null(),
-            "nobody keeps a trace: {line}"
-        );
+        assert!(line["trace_id"].is_null(), "nobody keeps a trace: {line}");
     }
     shop.close().await;
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // In a test, that is how to fail.
 
 mod agreement;
+mod archive;
 mod authorisation;
 mod bad_requests;
 mod bad_starts;

@@ -11,6 +11,10 @@ use crate::system::workspace;
 
 /// Every rule, and the kinds of events that it takes: it takes no other.
 const RULES: &[(&str, &[&str])] = &[
+    ("analytics", RECORDED),
+    ("archive", RECORDED),
+    // The stored events have none of these yet.
+    ("alarms", &[]),
     ("RecordEventsFunctionPlainEvent", &["plain"]),
     // Disabled, unless events are mirrored.
     (
@@ -51,6 +55,22 @@ const RULES: &[(&str, &[&str])] = &[
             "PaymentRefunded",
         ],
     ),
+];
+
+/// Everything that is stored.
+const RECORDED: &[&str] = &[
+    "InventoryRejected",
+    "InventoryUpdated (released)",
+    "InventoryUpdated (reserved)",
+    "InventoryUpdated (restocked)",
+    "NotificationFailed",
+    "NotificationRetried",
+    "OrderCancelled",
+    "OrderPlaced",
+    "PaymentFailed",
+    "PaymentProcessed",
+    "PaymentRefunded",
+    "UserNotified",
 ];
 
 /// What an event of the bus is for the rules: one of another producer, or one of ours.

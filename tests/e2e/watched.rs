@@ -119,6 +119,7 @@ fn assert_exists(metric: &WatchedMetric, of: &str, stack: &Stack) {
         let exists = match dimension.as_str() {
             "FunctionName" | "function" => is_function(value),
             "Resource" => value.strip_suffix(":live").is_some_and(is_function),
+            "DeliveryStreamName" => (stack.delivery_streams.iter()).any(|one| one.name == *value),
             "QueueName" => stack.queues.iter().any(|one| one.name == *value),
             "TableName" => stack.tables.iter().any(|one| one.name == *value),
             "EventBusName" => stack.buses.iter().any(|one| one.name == *value),

@@ -61,12 +61,14 @@ fn accept(request: TelemetryRequest) -> Result<Vec<StreamEntry>, Problem> {
 /// The record of a reading, which a reader of the stream reads as the reading that was checked.
 fn entry(index: usize, reading: &Map<String, Value>) -> Result<StreamEntry, Problem> {
     let of = |field: &str| format!("readings[{index}].{field}");
-    if let Some(unknown) = reading.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+    if let Some(unknown) = reading
+        .keys()
+        .find(|field| !FIELDS.contains(&field.as_str()))
+    {
         let reason = format!("is not known here, expected {}", FIELDS.join(", "));
         return Err(Problem::invalid(of(unknown), reason));
     }
-    let data = serde_json::to_vec(reading)
-        .map_err(|error| Problem::invalid(of("value"), error))?;
+    let data = serde_json::to_vec(reading).map_err(|error| Problem::invalid(of("value"), error))?;
     let record = Record::parse(&data)
         .map_err(|malformed| Problem::invalid(of(&malformed.field), malformed.reason))?;
     match record.what {

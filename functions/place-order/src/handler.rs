@@ -110,7 +110,7 @@ impl<S: EventStore, K: Sealing, C: Clock> Handler<S, K, C> {
     /// key, the same contact is another text. Of one that was erased nobody can tell whether it is
     /// another; what else the order says decides then.
     async fn revealed(&self, stored: Order, asked: &OrderPlaced) -> Result<Order, Problem> {
-        let Order::Placed(OrderPlaced { terms, items }) = stored else {
+        let Order::Placed(OrderPlaced { terms, items }, at) = stored else {
             return Ok(stored);
         };
         let contact = match &terms.sealed_contact {
@@ -125,7 +125,7 @@ impl<S: EventStore, K: Sealing, C: Clock> Handler<S, K, C> {
             }
         };
         let terms = terms.with_contact(contact);
-        Ok(Order::Placed(OrderPlaced { terms, items }))
+        Ok(Order::Placed(OrderPlaced { terms, items }, at))
     }
 
     fn cause(&self, request: &HttpRequest, caller: &Caller, order: &OrderPlaced) -> Cause {

@@ -42,7 +42,9 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
                 self.charge(
                     trigger,
                     &updated.terms,
-                    event.as_ref().and_then(Order::after),
+                    event
+                        .as_ref()
+                        .and_then(|event| Order::after(event, trigger.at())),
                 )
                 .await
             }
@@ -91,7 +93,7 @@ impl<S: EventStore, G: PaymentGateway, C: Clock> Handler<S, G, C> {
         let (state, head) = (now.state, now.head);
         match &state {
             Order::Reserved { .. } => Ok(Some(Start::From { state, head })),
-            Order::Absent | Order::Placed(_) => Err(Failure::Permanent(format!(
+            Order::Absent | Order::Placed(..) => Err(Failure::Permanent(format!(
                 "order {} is at version {} and its stock is not reserved; \
                  the event that says so is not one of the event store",
                 terms.order_id, head.version

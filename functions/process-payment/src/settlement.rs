@@ -271,7 +271,7 @@ fn log(order: &OrderId, cause: &Cause, settled: &Settled) {
 pub fn status(order: &Order) -> &'static str {
     match order {
         Order::Absent => "absent",
-        Order::Placed(_) => "placed",
+        Order::Placed(..) => "placed",
         Order::Reserved { .. } => "reserved",
         Order::Confirmed { .. } => "confirmed",
         Order::Rejected { .. } => "rejected",

@@ -1,9 +1,8 @@
 //! Folding stored events into rows, in every table that is to have them: one, or two while a
 //! rebuild makes a new one.
 
-use crate::funnel::Funnel;
 use crate::tables::OrderTables;
-use aws_adapters::order_projection::{Projected, project};
+use aws_adapters::order_projection::project;
 use aws_adapters::stream_record::{BatchAnswer, StoredEvent, stored_events};
 use event_sourcing::execute::retrying;
 use event_sourcing::failure::Failure;
@@ -32,47 +31,30 @@ impl<S: EventStore, T: OrderTables> Handler<S, T> {
     /// # Errors
     /// [`Failure::Permanent`], when the payload is no batch.
     pub async fn handle(&self, payload: Value) -> Result<BatchAnswer, Failure> {
-        let (answer, _) = self.handle_and_count(payload).await?;
-        Ok(answer)
-    }
-
-    /// Does the same, and tells what it came to for the orders of the batch.
-    ///
-    /// # Errors
-    /// [`Failure::Permanent`], when the payload is no batch.
-    pub async fn handle_and_count(&self, payload: Value) -> Result<(BatchAnswer, Funnel), Failure> {
         let (stored, mut answer) = stored_events(payload)?;
-        let mut funnel = Funnel::default();
         let mut batches: Vec<OrderBatch> = Vec::new();
         for event in stored {
             collect(&mut batches, event);
         }
         for batch in batches {
-            match self.project(&batch).await {
-                Ok(projected) => {
-                    funnel.count(batch.events.iter().map(|one| &one.event), projected);
-                }
-                Err(failure) => {
-                    tracing::error!(stream_id = batch.stream, reason = %failure, "not projected");
-                    report(&mut answer, batch, &failure);
-                }
+            if let Err(failure) = self.project(&batch).await {
+                tracing::error!(stream_id = batch.stream, reason = %failure, "not projected");
+                report(&mut answer, batch, &failure);
             }
         }
-        Ok((answer, funnel))
+        Ok(answer)
     }
 
-    /// Asks anew for each order which tables there are: what is known of it grows old. What it
-    /// came to is that of the last table, the live one.
-    async fn project(&self, batch: &OrderBatch) -> Result<Projected, Failure> {
+    /// Asks anew for each order which tables there are: what is known of it grows old.
+    async fn project(&self, batch: &OrderBatch) -> Result<(), Failure> {
         let tables = retrying(|| self.tables.to_write())
             .await
             .map_err(|error| Failure::from_error(&error))?;
         let events: Vec<_> = batch.events.iter().map(|one| one.event.clone()).collect();
-        let mut projected = Projected::Before;
         for rows in tables {
-            projected = project(&self.store, rows, &batch.stream, &events).await?;
+            project(&self.store, rows, &batch.stream, &events).await?;
         }
-        Ok(projected)
+        Ok(())
     }
 }
 
@@ -110,13 +92,11 @@ fn collect(batches: &mut Vec<OrderBatch>, stored: StoredEvent) {
 mod tests {
     use super::*;
     use crate::tables::InMemoryOrderTables;
-    use aws_adapters::metrics::Metric;
     use domain::order_summary::OrderStatus;
     use event_sourcing::chain::Head;
     use event_sourcing::envelope::Envelope;
     use event_sourcing::in_memory::InMemoryEventStore;
     use event_sourcing::store::{AppendError, ReadError};
-    use jiff::SignedDuration;
     use serde_json::json;
 
     type Tested = Handler<InMemoryEventStore, InMemoryOrderTables>;
@@ -246,22 +226,6 @@ mod tests {
             deliver(&together, &records).await;
             assert_eq!(together.tables.blue.open(), handler.tables.blue.open());
         }
-    }
-
-    #[tokio::test]
-    async fn an_event_counts_once_however_often_it_is_delivered() {
-        let (handler, records) = a_confirmed_order().await;
-        let mut told = Vec::new();
-        for batch in [&records[..2], &records[1..2], &records[2..], &records] {
-            let counted = handler.handle_and_count(json!({"Records": batch})).await;
-            told.push(counted.unwrap().1.metrics());
-        }
-        let took = Metric::milliseconds("PlaceToConfirm", &[SignedDuration::ZERO]);
-        let confirmed = Metric::count("OrdersConfirmed", 1);
-        assert_eq!(told[0], [Metric::count("OrdersPlaced", 1)]);
-        assert_eq!(told[1], []);
-        assert_eq!(told[2], [confirmed, took]);
-        assert_eq!(told[3], []);
     }
 
     #[tokio::test]

@@ -1,17 +1,14 @@
 //! Every event of an order (stream of the event store) → project → its row (read model).
 
 pub mod config;
-pub mod funnel;
 pub mod handler;
 pub mod tables;
 
 use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
-use aws_adapters::metrics::Metrics;
 use aws_adapters::order_tables::{Remembered, Sides};
 use aws_adapters::written_tables::WrittenTables;
 use aws_adapters::{lambda, telemetry};
-use event_sourcing::clock::{Clock as _, SystemClock};
 
 /// Serves the function.
 ///
@@ -33,11 +30,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
             remembered: Remembered::default(),
         },
     };
-    let (handler, metrics) = (&handler, &Metrics::from_env()?);
+    let handler = &handler;
     lambda::serve_stream(dead_letters, |payload| async move {
-        let (answer, funnel) = handler.handle_and_count(payload).await?;
-        metrics.tell(SystemClock.now(), &funnel.metrics());
-        Ok(answer)
+        handler.handle(payload).await
     })
     .await
 }

@@ -53,7 +53,14 @@ where
             seed: event.terms().order_id.as_str(),
             purpose: PLACE_ORDER,
         };
-        let start = || Start::after(trigger, origin, Order::after(event), cause.now);
+        let start = || {
+            Start::after(
+                trigger,
+                origin,
+                Order::after(event, trigger.at()),
+                cause.now,
+            )
+        };
         match self
             .execute(event, start(), &OrderCommand::Reserve, &cause)
             .await

@@ -83,6 +83,34 @@ impl Site<'_> {
                 one("logs", operation, self.arn("logs", &rest))
             }
             "ses" => self.of_mail(operation, request),
+            "firehose" => {
+                let stream = text(request, "DeliveryStreamName");
+                one(
+                    "firehose",
+                    operation,
+                    self.arn("firehose", &format!("deliverystream/{stream}")),
+                )
+            }
+            "s3" => {
+                let bucket = text(request, "Bucket");
+                match operation {
+                    "ListObjectsV2" => one("s3", "ListBucket", format!("arn:aws:s3:::{bucket}")),
+                    // A head is allowed to whoever may get.
+                    _ => {
+                        let key = text(request, "Key");
+                        one("s3", "GetObject", format!("arn:aws:s3:::{bucket}/{key}"))
+                    }
+                }
+            }
+            "sns" => one("sns", operation, text(request, "TopicArn").to_owned()),
+            "kinesis" => {
+                let stream = crate::kinesis::name_in(request);
+                one(
+                    "kinesis",
+                    operation,
+                    self.named("kinesis", "stream/", stream),
+                )
+            }
             "kms" => self.of_keys(operation, request),
             "lambda" => {
                 let function = text(request, "FunctionName");
@@ -265,6 +293,42 @@ mod tests {
                 "PutEvents",
                 json!({"Entries": [{"EventBusName": "orders"}, {"EventBusName": "orders"}]}),
                 "events:PutEvents arn:aws:events:eu-west-1:1:event-bus/orders",
+            ),
+            (
+                "s3",
+                "HeadObject",
+                json!({"Bucket": "b", "Key": "day=1/a"}),
+                "s3:GetObject arn:aws:s3:::b/day=1/a",
+            ),
+            (
+                "s3",
+                "ListObjectsV2",
+                json!({"Bucket": "b", "prefix": "day=1/"}),
+                "s3:ListBucket arn:aws:s3:::b",
+            ),
+            (
+                "firehose",
+                "PutRecord",
+                json!({"DeliveryStreamName": "d"}),
+                "firehose:PutRecord arn:aws:firehose:eu-west-1:1:deliverystream/d",
+            ),
+            (
+                "sns",
+                "Publish",
+                json!({"TopicArn": "arn:aws:sns:eu-west-1:1:t"}),
+                "sns:Publish arn:aws:sns:eu-west-1:1:t",
+            ),
+            (
+                "kinesis",
+                "PutRecords",
+                json!({"StreamName": "s"}),
+                "kinesis:PutRecords arn:aws:kinesis:eu-west-1:1:stream/s",
+            ),
+            (
+                "kinesis",
+                "GetRecords",
+                json!({"ShardIterator": "arn:aws:kinesis:eu-west-1:1:stream/s|shard|7"}),
+                "kinesis:GetRecords arn:aws:kinesis:eu-west-1:1:stream/s",
             ),
             (
                 "ssm",

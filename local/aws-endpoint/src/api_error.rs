@@ -47,7 +47,7 @@ impl ApiError {
     /// IAM's answer to who may not do something.
     pub(crate) fn access_denied(caller: &str, service: &str, access: &Access) -> Self {
         let status = match service {
-            "lambda" | "ses" | "sqs" => 403,
+            "lambda" | "s3" | "ses" | "sns" | "sqs" => 403,
             _ => 400,
         };
         let Access {
@@ -103,6 +103,8 @@ impl ApiError {
                 | "RequestThrottled"
                 | "TooManyRequestsException"
                 | "RequestLimitExceeded"
+                | "ServiceUnavailableException"
+                | "SlowDown"
         )
     }
 }

@@ -14,11 +14,14 @@ use tokio::task::JoinHandle;
 
 use crate::ApiError;
 use crate::access::Permissions;
+use crate::buckets::Buckets;
 use crate::dynamodb::{DynamoDb, Settings};
 use crate::endpoint_error::EndpointError;
 use crate::events::{EventSink, Events};
 use crate::faults::Faults;
+use crate::firehose::{self, DeliveryStreamOptions, Firehose};
 use crate::functions::{FunctionCalls, Functions};
+use crate::kinesis::{DataStream, DataStreamOptions, Kinesis};
 use crate::kms::Kms;
 use crate::logs::Logs;
 use crate::mail::{Mail, SentEmail};
@@ -28,6 +31,7 @@ use crate::services::{Services, ends_with_its_caller};
 use crate::sites::{Site, Sites};
 use crate::sqs::{QueueDepth, Sqs};
 use crate::streams::TableStream;
+use crate::topics::{TopicMessage, Topics};
 
 /// How an endpoint is started.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub struct Options {
     pub addr: SocketAddr,
     /// Folder that keeps everything over a restart; none for a temporary one.
     pub data_dir: Option<PathBuf>,
+    /// Folder for the objects of buckets; none for `archive` in the folder of everything else.
+    pub objects_dir: Option<PathBuf>,
     /// Region in ARNs and events.
     pub region: String,
     /// Account in ARNs, events and queue URLs, 12 digits.
@@ -54,6 +60,7 @@ impl Default for Options {
         Self {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             data_dir: None,
+            objects_dir: None,
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
             transaction_conflicts: true,
@@ -103,6 +110,9 @@ impl Endpoint {
         let addr = listener.local_addr().map_err(listen)?;
         let (region, account) = (options.region.as_str(), options.account_id.as_str());
         let durable = options.data_dir.is_some();
+        let objects_dir = options
+            .objects_dir
+            .unwrap_or_else(|| directory.join("archive"));
         let services = Arc::new(Services {
             dynamodb: DynamoDb::open(Settings {
                 directory: &directory,
@@ -116,6 +126,10 @@ impl Endpoint {
             events: Events::new(region, account),
             functions: Functions::default(),
             parameters: Parameters::open(durable.then_some(&directory), region, account)?,
+            firehose: Firehose::open(durable.then_some(&directory))?,
+            buckets: Buckets::new(objects_dir),
+            topics: Topics::default(),
+            kinesis: Kinesis::open(durable.then_some(&directory), region, account)?,
             kms: Kms::open(durable.then_some(&directory))?,
             logs: Logs::open(&directory)?,
             mail: Mail::default(),
@@ -127,6 +141,7 @@ impl Endpoint {
             account: account.to_owned(),
         });
         let (stop, stopped) = watch::channel(false);
+        tokio::spawn(firehose::run(Arc::downgrade(&services), stopped.clone()));
         let server = tokio::spawn(crate::server::serve(
             listener,
             Arc::clone(&services),
@@ -216,6 +231,75 @@ impl Endpoint {
     /// [`EndpointError::Storage`], when it cannot be kept.
     pub fn create_key(&self, arn: &str) -> Result<(), EndpointError> {
         self.services.kms.create_key(arn)
+    }
+
+    /// Creates a data stream. One that is kept goes on with its records and shards, which are
+    /// split or merged to the number that a provisioned one is to have now.
+    ///
+    /// # Errors
+    /// [`EndpointError::Storage`], when it cannot be kept.
+    pub fn create_data_stream(&self, options: DataStreamOptions) -> Result<(), EndpointError> {
+        self.services.kinesis.ensure_stream(options)
+    }
+
+    /// The data stream of this name.
+    #[must_use]
+    pub fn data_stream(&self, name: &str) -> Option<DataStream> {
+        self.services.kinesis.stream(name)
+    }
+
+    /// Splits or merges the shards of a data stream, on demand or not, until so many are open: as
+    /// AWS does by itself with one on demand.
+    ///
+    /// # Errors
+    /// [`EndpointError::NotFound`] for no such stream, [`EndpointError::Storage`] when it cannot
+    /// be written.
+    pub fn reshard(&self, stream: &str, shards: u32) -> Result<(), EndpointError> {
+        self.services.kinesis.reshard(stream, shards)
+    }
+
+    /// Creates a bucket, unless there is one, with the objects that are in its folder.
+    pub fn create_bucket(&self, name: &str) {
+        self.services.buckets.create(name);
+    }
+
+    /// Creates a delivery stream, with the records that an earlier run took and did not deliver.
+    pub fn create_delivery_stream(&self, options: DeliveryStreamOptions) {
+        self.services.firehose.create(options);
+    }
+
+    /// Records that delivery streams took and that are in no object yet.
+    #[must_use]
+    pub fn undelivered_records(&self) -> usize {
+        self.services.firehose.undelivered()
+    }
+
+    /// Writes all that delivery streams have gathered, whenever it would be due.
+    ///
+    /// # Errors
+    /// [`EndpointError::Storage`] when an object cannot be written: it is tried again later.
+    pub async fn flush_deliveries(&self) -> Result<(), EndpointError> {
+        let services = Arc::clone(&self.services);
+        let flush = move || services.firehose.flush(&services.buckets, true);
+        tokio::task::spawn_blocking(flush)
+            .await
+            .unwrap_or_else(|error| {
+                Err(EndpointError::Storage {
+                    path: PathBuf::from("firehose"),
+                    what: error.to_string(),
+                })
+            })
+    }
+
+    /// Creates a topic, unless there is one.
+    pub fn create_topic(&self, arn: &str) {
+        self.services.topics.create(arn);
+    }
+
+    /// The messages that topics took so far.
+    #[must_use]
+    pub fn topic_messages(&self) -> Vec<TopicMessage> {
+        self.services.topics.published()
     }
 
     /// Creates a log group, unless there is one.
@@ -354,6 +438,9 @@ impl Endpoint {
         if let Some(log) = services.dynamodb.outbox.log() {
             log.sync()?;
         }
+        services.kinesis.sync()?;
+        // Nothing comes any more: what is gathered is written, whenever it would be due.
+        services.firehose.flush(&services.buckets, true)?;
         drop(services);
         drop(lock);
         match temporary {

@@ -29,9 +29,9 @@ pub enum Fault {
     TimeoutBefore(Duration),
     /// Executed; the connection is closed without an answer.
     WrittenButNoAnswer,
-    /// Of a `PutEvents`, these entries (by index) fail, the others are served.
+    /// Of a `PutEvents` or a `PutRecords`, these entries (by index) fail, the others are served.
     /// Nothing to other calls.
-    PartialPutEvents(Vec<usize>),
+    PartialEntries(Vec<usize>),
     /// Answered with status 500, not executed.
     InternalError,
 }

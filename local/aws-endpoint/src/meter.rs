@@ -20,9 +20,9 @@ pub struct Counters {
     pub read_units: f64,
     /// DynamoDB write request units (1 per KB, 2 in a transaction).
     pub write_units: f64,
-    /// Entries of `PutEvents`, messages of SQS.
+    /// Entries of `PutEvents`, messages of SQS and SNS, records of Kinesis and Firehose.
     pub entries: u64,
-    /// Started 64 KB of those: what EventBridge and SQS charge for.
+    /// Started 64 KB of those (25 KB in Kinesis, 5 KB in Firehose): what is charged for.
     pub chunks: u64,
 }
 
@@ -60,7 +60,8 @@ impl Sub for Counters {
 pub struct CallKey {
     /// Access key id the request was signed with, `anonymous` for none.
     pub caller: String,
-    /// `dynamodb`, `dynamodbstreams`, `events`, `sqs`, `kms`, `ssm`, `ses` or `sts`.
+    /// `dynamodb`, `dynamodbstreams`, `events`, `firehose`, `kinesis`, `kms`, `lambda`, `logs`, `s3`,
+    /// `ses`, `sns`, `sqs`, `ssm` or `sts`.
     pub service: String,
     /// E.g. `PutItem`.
     pub operation: String,
@@ -155,10 +156,14 @@ impl Usage {
 
     /// Counts messages or entries of some bytes each.
     pub(crate) fn add_entry(&mut self, resource: &str, bytes: usize) {
-        const CHUNK: usize = 64 * 1024;
+        self.add_chunked(resource, bytes, 64 * 1024);
+    }
+
+    /// Counts an entry that is charged for by started chunks of a size.
+    pub(crate) fn add_chunked(&mut self, resource: &str, bytes: usize, chunk: usize) {
         let counters = self.resource(resource);
         counters.entries += 1;
-        counters.chunks += u64::try_from(bytes.div_ceil(CHUNK).max(1)).unwrap_or(1);
+        counters.chunks += u64::try_from(bytes.div_ceil(chunk).max(1)).unwrap_or(1);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP side: which service and operation a request is for, faults,
 //! answers and errors in AWS's form.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::faults::{CallInfo, Fault};
 use crate::functions::{self, FunctionCall};
 use crate::meter::{Outcome, Usage};
 use crate::services::{Services, ends_with_its_caller};
-use crate::{ApiError, sqs};
+use crate::{ApiError, s3, sqs, topics};
 
 /// More than any AWS operation served here takes (`BatchWriteItem`: 16 MB).
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
@@ -117,8 +118,16 @@ async fn answer(
     let call = if let Some(function) = functions::invoked(&head.method, path) {
         Call::of_function(function, head.headers, body)
     } else {
-        match Call::parse(&head.method, path, &head.headers, &body) {
+        let query = head.uri.query().unwrap_or_default();
+        let is_object = is_for_s3(&services, path, &head.headers);
+        let parsed = if is_object {
+            Call::of_objects(&head.method, (path, query), &head.headers)
+        } else {
+            Call::parse(&head.method, path, &head.headers, &body)
+        };
+        match parsed {
             Ok(call) => call,
+            Err(error) if is_object => return Ok(failure("s3", &error)),
             Err(error) => return Ok(failure("", &error)),
         }
     };
@@ -159,15 +168,18 @@ async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Byt
             meter.record(&caller, service, &operation, &usage, Outcome::Failed);
             return Err(NoAnswer);
         }
-        Fault::None | Fault::WrittenButNoAnswer | Fault::PartialPutEvents(_) => {
+        Fault::None | Fault::WrittenButNoAnswer | Fault::PartialEntries(_) => {
             let failing: &[usize] = match &fault {
-                Fault::PartialPutEvents(failing) => failing,
+                Fault::PartialEntries(failing) => failing,
                 _ => &[],
             };
             let allowed = services.authorize(&caller, service, &operation, &request);
             match (allowed, invoked) {
                 (Err(denied), _) => Err(denied),
                 (Ok(()), Some(call)) => services.functions.call(call).await.map(Served::Whole),
+                (Ok(()), None) if service == "s3" => {
+                    s3::call(&services.buckets, &operation, &request, &mut usage).map(Served::Whole)
+                }
                 (Ok(()), None) => services
                     .call(service, &operation, request, failing, &mut usage)
                     .await
@@ -210,6 +222,21 @@ impl Call {
         }
     }
 
+    fn of_objects(
+        method: &Method,
+        (path, query): (&str, &str),
+        headers: &HeaderMap,
+    ) -> Result<Self, ApiError> {
+        let (operation, request) = s3::parse(method, path, query)?;
+        Ok(Self {
+            caller: caller(headers),
+            service: "s3",
+            operation,
+            request,
+            invoked: None,
+        })
+    }
+
     fn parse(
         method: &Method,
         path: &str,
@@ -227,6 +254,8 @@ impl Call {
                 "AWSEvents" => "events",
                 "AmazonSSM" => "ssm",
                 "Logs_20140328" => "logs",
+                "Firehose_20150804" => "firehose",
+                "Kinesis_20131202" => "kinesis",
                 "TrentService" => "kms",
                 _ => return Err(unknown_service(target)),
             };
@@ -253,25 +282,41 @@ impl Call {
             });
         }
         let form = text(CONTENT_TYPE.as_str()).unwrap_or_default();
-        let body = String::from_utf8_lossy(body);
         if form.starts_with("application/x-www-form-urlencoded") {
-            let action = body
-                .split('&')
-                .find_map(|pair| pair.strip_prefix("Action="));
-            if action == Some("GetCallerIdentity") {
-                return Ok(Self {
-                    caller,
-                    service: "sts",
-                    operation: "GetCallerIdentity".to_owned(),
-                    request: json!({}),
-                    invoked: None,
-                });
-            }
-            return Err(unknown_service(
-                action.unwrap_or("a request without Action"),
-            ));
+            let told = form_urlencoded::parse(body).into_owned().collect();
+            return Self::of_form(caller, &told);
         }
         Err(unknown_service(&format!("{method} {path}")))
+    }
+
+    /// A call in the query protocol.
+    fn of_form(caller: String, told: &BTreeMap<String, String>) -> Result<Self, ApiError> {
+        let action = told.get("Action").map_or("", String::as_str);
+        let (service, request) = match action {
+            "GetCallerIdentity" => ("sts", json!({})),
+            "Publish" => ("sns", topics::request(told)),
+            "" => return Err(unknown_service("a request without Action")),
+            other => return Err(unknown_service(other)),
+        };
+        Ok(Self {
+            caller,
+            service,
+            operation: action.to_owned(),
+            request,
+            invoked: None,
+        })
+    }
+}
+
+/// Whether a request is for S3: it is signed for it, or not at all and for a bucket.
+fn is_for_s3(services: &Services, path: &str, headers: &HeaderMap) -> bool {
+    let header = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    match header.and_then(|text| text.split_once("Credential=")) {
+        Some((_, credential)) => credential.split('/').nth(3) == Some("s3"),
+        None => {
+            let bucket = path.split('/').nth(1).unwrap_or_default();
+            services.buckets.has(bucket)
+        }
     }
 }
 
@@ -300,7 +345,7 @@ fn unknown_service(what: &str) -> ApiError {
         "UnknownOperationException",
         format!(
             "the local AWS endpoint does not serve {what}; it serves DynamoDB, DynamoDB Streams, \
-             SQS (JSON protocol), EventBridge PutEvents, SSM GetParameter(s), KMS data keys, CloudWatch Logs \
+             SQS (JSON protocol), EventBridge PutEvents, Kinesis, Firehose, reading S3, SNS Publish, SSM GetParameter(s), KMS data keys, CloudWatch Logs \
              FilterLogEvents, SESv2 SendEmail, Lambda Invoke and STS GetCallerIdentity"
         ),
     )
@@ -308,7 +353,10 @@ fn unknown_service(what: &str) -> ApiError {
 
 fn throttled(service: &str) -> ApiError {
     let (status, code) = match service {
-        "dynamodb" => (400, "ProvisionedThroughputExceededException"),
+        "dynamodb" | "kinesis" => (400, "ProvisionedThroughputExceededException"),
+        "firehose" => (503, "ServiceUnavailableException"),
+        "s3" => (503, "SlowDown"),
+        "sns" => (429, "Throttled"),
         "sqs" => (400, "RequestThrottled"),
         "ses" | "lambda" => (429, "TooManyRequestsException"),
         _ => (400, "ThrottlingException"),
@@ -321,9 +369,10 @@ fn throttled(service: &str) -> ApiError {
 
 fn content_type(service: &str) -> &'static str {
     match service {
-        "events" | "kms" | "logs" | "ssm" => "application/x-amz-json-1.1",
+        "events" | "firehose" | "kinesis" | "kms" | "logs" | "ssm" => "application/x-amz-json-1.1",
         "ses" | "lambda" => "application/json",
-        "sts" => "text/xml",
+        "s3" => "application/xml",
+        "sns" | "sts" => "text/xml",
         _ => "application/x-amz-json-1.0",
     }
 }
@@ -331,12 +380,16 @@ fn content_type(service: &str) -> &'static str {
 fn success(service: &str, answer: &Value) -> Response<Full<Bytes>> {
     let body = match (service, answer) {
         ("sts", Value::String(xml)) => xml.clone(),
+        ("sns", answer) => topics::answer(answer),
         _ => answer.to_string(),
     };
     respond(StatusCode::OK, content_type(service), body, &[])
 }
 
 fn failure(service: &str, error: &ApiError) -> Response<Full<Bytes>> {
+    if matches!(service, "s3" | "sns") {
+        return xml_failure(service, error);
+    }
     let shape = match service {
         "sqs" => sqs::error_shape(&error.code),
         _ => &error.code,
@@ -367,6 +420,20 @@ fn failure(service: &str, error: &ApiError) -> Response<Full<Bytes>> {
         _ => &[("x-amzn-errortype", shape)],
     };
     respond(status, content_type(service), body, extra)
+}
+
+fn xml_failure(service: &str, error: &ApiError) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let (code, message) = (s3::escape(&error.code), s3::escape(&error.message));
+    let body = match service {
+        "sns" => format!(
+            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error>\
+             <Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+             </ErrorResponse>"
+        ),
+        _ => format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"),
+    };
+    respond(status, content_type(service), body, &[])
 }
 
 fn respond(

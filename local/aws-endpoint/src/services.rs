@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 
 use crate::ApiError;
 use crate::access::{Permissions, Site};
+use crate::buckets::Buckets;
 use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::faults::Faults;
+use crate::firehose::Firehose;
 use crate::functions::Functions;
+use crate::kinesis::Kinesis;
 use crate::kms::Kms;
 use crate::logs::Logs;
 use crate::mail::Mail;
@@ -18,6 +21,7 @@ use crate::parameters::Parameters;
 use crate::sites::Sites;
 use crate::sqs::Sqs;
 use crate::streams::api;
+use crate::topics::Topics;
 
 /// All services behind one address.
 pub(crate) struct Services {
@@ -26,6 +30,10 @@ pub(crate) struct Services {
     pub(crate) events: Events,
     pub(crate) functions: Functions,
     pub(crate) parameters: Parameters,
+    pub(crate) kinesis: Kinesis,
+    pub(crate) firehose: Firehose,
+    pub(crate) buckets: Buckets,
+    pub(crate) topics: Topics,
     pub(crate) kms: Kms,
     pub(crate) logs: Logs,
     pub(crate) mail: Mail,
@@ -81,6 +89,11 @@ impl Services {
                     .await
             }
             "ssm" => self.parameters.call(operation, &request),
+            "firehose" => self.firehose.call(operation, &request, usage),
+            "sns" => self.topics.call(operation, &request, usage),
+            "kinesis" => self
+                .kinesis
+                .call(operation, &request, failing_entries, usage),
             "kms" => self.kms.call(operation, &request),
             "logs" => self.logs.call(operation, &request),
             "ses" => self.mail.call(operation, request),

@@ -45,6 +45,13 @@ impl RetryClock {
             .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
     }
 
+    /// How long a window stays open behind its end while nothing comes: 2 minutes.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html>
+    #[must_use]
+    pub fn window_patience(&self) -> Duration {
+        self.first_delay.saturating_mul(2)
+    }
+
     /// Delay after the `failures`-th throttle or system error (1-based), and between the retries
     /// of a stream's batch: 1 second, doubled up to 5 minutes.
     #[must_use]

@@ -1,10 +1,13 @@
 //! Resources without behaviour of their own in this crate: their property names are checked.
 
 /// The types that [`crate::Stack`] acts on.
-const ACTED_ON: [&str; 8] = [
+const ACTED_ON: [&str; 11] = [
     "AWS::DynamoDB::Table",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
+    "AWS::IAM::Role",
+    "AWS::Kinesis::Stream",
+    "AWS::KinesisFirehose::DeliveryStream",
     "AWS::Lambda::EventSourceMapping",
     "AWS::SQS::Queue",
     "AWS::SSM::Parameter",
@@ -13,7 +16,7 @@ const ACTED_ON: [&str; 8] = [
 ];
 
 /// The types that are kept as "other", each with its top-level properties.
-const OTHER: [(&str, &[&str]); 16] = [
+const OTHER: [(&str, &[&str]); 15] = [
     ("AWS::SQS::QueuePolicy", &["PolicyDocument", "Queues"]),
     (
         "AWS::Events::EventBusPolicy",
@@ -38,31 +41,6 @@ const OTHER: [(&str, &[&str]); 16] = [
             "PrincipalOrgID",
             "SourceAccount",
             "SourceArn",
-        ],
-    ),
-    (
-        "AWS::Kinesis::Stream",
-        &[
-            "DesiredShardLevelMetrics",
-            "MaxRecordSizeInKiB",
-            "Name",
-            "RetentionPeriodHours",
-            "ShardCount",
-            "StreamEncryption",
-            "StreamModeDetails",
-            "Tags",
-        ],
-    ),
-    (
-        "AWS::KinesisFirehose::DeliveryStream",
-        &[
-            "DeliveryStreamEncryptionConfigurationInput",
-            "DeliveryStreamName",
-            "DeliveryStreamType",
-            "ExtendedS3DestinationConfiguration",
-            "KinesisStreamSourceConfiguration",
-            "S3DestinationConfiguration",
-            "Tags",
         ],
     ),
     (
@@ -118,6 +96,7 @@ const OTHER: [(&str, &[&str]); 16] = [
             "WebsiteConfiguration",
         ],
     ),
+    ("AWS::SNS::TopicPolicy", &["PolicyDocument", "Topics"]),
     ("AWS::S3::BucketPolicy", &["Bucket", "PolicyDocument"]),
     (
         "AWS::KMS::Key",
@@ -149,6 +128,7 @@ const OTHER: [(&str, &[&str]); 16] = [
             "Tags",
         ],
     ),
+    ("AWS::Logs::LogStream", &["LogGroupName", "LogStreamName"]),
     (
         "AWS::CloudWatch::Alarm",
         &[
@@ -190,20 +170,6 @@ const OTHER: [(&str, &[&str]); 16] = [
             "PolicyDocument",
             "Roles",
             "Users",
-        ],
-    ),
-    (
-        "AWS::IAM::Role",
-        &[
-            "AssumeRolePolicyDocument",
-            "Description",
-            "ManagedPolicyArns",
-            "MaxSessionDuration",
-            "Path",
-            "PermissionsBoundary",
-            "Policies",
-            "RoleName",
-            "Tags",
         ],
     ),
 ];

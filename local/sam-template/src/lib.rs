@@ -5,9 +5,11 @@
 //! it. The crate does no I/O. In reading order:
 //!
 //! - [`stack`]: the whole template; [`error`]: what can be wrong with it.
-//! - [`function`], [`table`], [`queue`], [`api`], [`stored`]: resources.
+//! - [`function`], [`table`], [`queue`], [`api`], [`stored`]: resources; [`data_stream`],
+//!   [`delivery_stream`], [`places`]: where events go that are analysed and archived.
 //! - [`watching`]: alarms and dashboards.
 //! - [`rule`], [`mapping`], [`schedule`], [`route`]: what makes functions run; [`auth`]: who may.
+//! - [`policy`], [`role`]: what functions and services may do.
 //! - [`pattern`]: EventBridge's event patterns; [`input`]: what a target gets.
 //!
 //! ```
@@ -29,6 +31,8 @@ use std::collections::BTreeMap;
 
 pub mod api;
 pub mod auth;
+pub mod data_stream;
+pub mod delivery_stream;
 pub mod error;
 mod event;
 pub mod function;
@@ -41,9 +45,11 @@ mod node;
 mod parameter;
 pub mod pattern;
 mod physical;
+pub mod places;
 pub mod policy;
 mod properties;
 pub mod queue;
+pub mod role;
 pub mod route;
 pub mod rule;
 pub mod schedule;
@@ -54,18 +60,22 @@ pub mod watching;
 
 pub use api::{HttpApi, Throttle};
 pub use auth::{ApiAuth, Authorization, IdentitySource, JwtAuthorizer, RouteAuth};
+pub use data_stream::KinesisStream;
+pub use delivery_stream::DeliveryStream;
 pub use error::{Place, TemplateError};
 pub use function::Function;
-pub use input::TargetInput;
+pub use input::{JsonPath, TargetInput};
 pub use mapping::{Mapping, MappingSource, StartingPosition};
 pub use pattern::{EventPattern, PatternError};
 pub use physical::ExplicitName;
+pub use places::{Bucket, Topic};
 pub use policy::Statement;
 pub use queue::{Queue, Redrive};
+pub use role::Role;
 pub use route::{Route, RouteMatch};
 pub use rule::{Bus, RetryPolicy, Rule, RuleTarget, Target};
 pub use schedule::{Cadence, Schedule, ScheduleError, ScheduledBy};
-pub use stack::{Key, KinesisStream, Stack};
+pub use stack::{Key, Stack};
 pub use stored::StoredParameter;
 pub use table::Table;
 pub use watching::{Alarm, Dashboard, WatchedMetric};

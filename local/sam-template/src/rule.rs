@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::error::TemplateError;
 use crate::function::queue_arn;
-use crate::input::TargetInput;
+use crate::input::{JsonPath, TargetInput};
 use crate::intrinsic::Resolver;
 use crate::pattern::EventPattern;
 use crate::physical::bus_name;
 use crate::properties::Properties;
+use crate::role::role_arn;
 use crate::schedule::{Cadence, Schedule, ScheduledBy};
 
 /// An event bus of the template.
@@ -46,6 +47,8 @@ pub struct RuleTarget {
     pub id: String,
     /// Where the event goes.
     pub target: Target,
+    /// ARN of the role that delivers it; none where the target's own policy says who may.
+    pub role: Option<String>,
     /// How often and how long delivery is retried.
     pub retry: RetryPolicy,
     /// ARN of the queue for events that could not be delivered.
@@ -73,13 +76,19 @@ pub enum Target {
     Kinesis {
         /// Name of the stream.
         stream: String,
-        /// `KinesisParameters.PartitionKeyPath`, a JSON path; the event's id without one.
-        partition_key_path: Option<String>,
+        /// `KinesisParameters.PartitionKeyPath`: where the partition key is; the event's id without
+        /// one, or where nothing is there.
+        partition_key: Option<JsonPath>,
     },
     /// A record in a Firehose stream.
     Firehose {
         /// Name of the delivery stream.
         stream: String,
+    },
+    /// A message to a topic.
+    Topic {
+        /// ARN of the topic.
+        arn: String,
     },
     /// Another event bus.
     Bus {
@@ -126,13 +135,14 @@ pub(crate) fn read(
     let enabled = enabled(properties)?;
     let mut targets = Vec::new();
     for mut target in properties.maps("Targets")? {
-        target.without_local_effect(&["RoleArn"]);
         let id = target.required_text("Id")?;
         if targets.iter().any(|one: &RuleTarget| one.id == id) {
             return Err(target.invalid("Id", format!("is `{id}`, as another target's")));
         }
         let destination = destination(resolver, &mut target)?;
-        targets.push(rule_target(resolver, id, destination, &mut target)?);
+        let mut read = rule_target(resolver, id, destination, &mut target)?;
+        read.role = role(resolver, &read.target, &mut target)?;
+        targets.push(read);
         target.finish()?;
     }
     if targets.len() > 5 {
@@ -241,10 +251,32 @@ pub(crate) fn rule_target(
     Ok(RuleTarget {
         id,
         target,
+        role: None,
         retry,
         dead_letter,
         input: input(properties)?,
     })
+}
+
+/// The role of a target. Streams take records of nobody else; of functions, queues and topics, the
+/// own policy says who may.
+fn role(
+    resolver: &Resolver<'_>,
+    to: &Target,
+    target: &mut Properties<'_>,
+) -> Result<Option<String>, TemplateError> {
+    match to {
+        Target::Kinesis { .. } | Target::Firehose { .. } => {
+            role_arn(resolver, target, "RoleArn").map(Some)
+        }
+        Target::Function { .. }
+        | Target::Queue { .. }
+        | Target::Topic { .. }
+        | Target::Bus { .. } => {
+            target.without_local_effect(&["RoleArn"]);
+            Ok(None)
+        }
+    }
 }
 
 fn bus(resolver: &Resolver<'_>, properties: &mut Properties<'_>) -> Result<String, TemplateError> {
@@ -356,19 +388,25 @@ fn destination(
             })
         }
         "AWS::Kinesis::Stream" => {
-            let mut partition_key_path = None;
+            let mut partition_key = None;
             if let Some(mut parameters) = target.map("KinesisParameters")? {
-                partition_key_path = parameters.text("PartitionKeyPath")?;
+                let path = parameters.required_text("PartitionKeyPath")?;
+                let path = JsonPath::parse(&path);
+                let wrong = |error: crate::input::InputError| {
+                    parameters.invalid("PartitionKeyPath", error.to_string())
+                };
+                partition_key = Some(path.map_err(wrong)?);
                 parameters.finish()?;
             }
             Ok(Target::Kinesis {
                 stream: resolver.physical_name(owner)?,
-                partition_key_path,
+                partition_key,
             })
         }
         "AWS::KinesisFirehose::DeliveryStream" => Ok(Target::Firehose {
             stream: resolver.physical_name(owner)?,
         }),
+        "AWS::SNS::Topic" => Ok(Target::Topic { arn }),
         "AWS::Events::EventBus" => Ok(Target::Bus {
             name: resolver.physical_name(owner)?,
         }),

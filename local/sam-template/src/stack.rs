@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::api::{self, HttpApi};
 use crate::auth;
+use crate::data_stream::{self, KinesisStream};
+use crate::delivery_stream::{self, DeliveryStream};
 use crate::error::{Place, TemplateError, hint};
 use crate::function::{self, Function};
 use crate::globals;
@@ -14,8 +16,10 @@ use crate::mapping::{self, Mapping};
 use crate::node::{Entry, Kind, Node};
 use crate::parameter;
 use crate::physical::ExplicitName;
+use crate::places::{Bucket, Topic};
 use crate::properties::Properties;
 use crate::queue::{self, Queue};
+use crate::role::{self, Role};
 use crate::route::{self, Route, RouteMatch};
 use crate::rule::{self, Bus, Rule, RuleOrSchedule};
 use crate::schedule::Schedule;
@@ -48,8 +52,16 @@ pub struct Stack {
     pub schedules: Vec<Schedule>,
     /// `AWS::SSM::Parameter`.
     pub parameters: Vec<StoredParameter>,
-    /// Kinesis streams by name and shard count, for rules and mappings that name them.
+    /// `AWS::Kinesis::Stream`.
     pub kinesis_streams: Vec<KinesisStream>,
+    /// `AWS::KinesisFirehose::DeliveryStream`.
+    pub delivery_streams: Vec<DeliveryStream>,
+    /// `AWS::S3::Bucket`.
+    pub buckets: Vec<Bucket>,
+    /// `AWS::SNS::Topic`.
+    pub topics: Vec<Topic>,
+    /// `AWS::IAM::Role`.
+    pub roles: Vec<Role>,
     /// `AWS::CloudWatch::Alarm`.
     pub alarms: Vec<Alarm>,
     /// `AWS::CloudWatch::Dashboard`.
@@ -65,19 +77,6 @@ pub struct Stack {
     /// (logical id, property) by which such a resource would act on AWS, such as the
     /// `Subscription` of a topic.
     pub acting: Vec<(String, String)>,
-}
-
-/// An `AWS::Kinesis::Stream`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KinesisStream {
-    /// Logical id in the template.
-    pub logical_id: String,
-    /// The stream's name.
-    pub name: String,
-    /// The stream's ARN.
-    pub arn: String,
-    /// `ShardCount`; 4, as on demand, if the template does not say.
-    pub shards: u32,
 }
 
 /// An `AWS::KMS::Key`.
@@ -174,6 +173,12 @@ impl Stack {
         self.queues.iter().find(|one| one.arn == arn)
     }
 
+    /// The role with this ARN.
+    #[must_use]
+    pub fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.iter().find(|one| one.arn == arn)
+    }
+
     /// The route that takes a request to any of the APIs; see [`route::find`].
     #[must_use]
     pub fn route(&self, method: &str, path: &str) -> Option<RouteMatch<'_>> {
@@ -251,36 +256,68 @@ impl Stack {
                 let parameter = stored::read(resolver, declaration, &mut properties)?;
                 self.parameters.push(parameter);
             }
+            _ => self.add_further(resolver, declaration, &mut properties)?,
+        }
+        properties.finish()
+    }
+
+    /// The types that are about streams, archives, watching and keys.
+    fn add_further(
+        &mut self,
+        resolver: &Resolver<'_>,
+        declaration: &Declaration,
+        properties: &mut Properties<'_>,
+    ) -> Result<(), TemplateError> {
+        let id = &declaration.logical_id;
+        match declaration.type_name.as_str() {
             "AWS::Kinesis::Stream" => {
-                let shards = properties.unsigned("ShardCount", (1, 100_000))?;
-                self.kinesis_streams.push(KinesisStream {
+                let stream = data_stream::read(resolver, declaration, properties)?;
+                self.kinesis_streams.push(stream);
+            }
+            "AWS::KinesisFirehose::DeliveryStream" => {
+                let stream = delivery_stream::read(resolver, declaration, properties)?;
+                self.delivery_streams.push(stream);
+            }
+            "AWS::IAM::Role" => {
+                let role = role::read(resolver, declaration, properties)?;
+                self.roles.push(role);
+            }
+            "AWS::S3::Bucket" => {
+                self.buckets.push(Bucket {
                     logical_id: id.clone(),
                     name: resolver.physical_name(declaration)?,
                     arn: resolver.arn(declaration)?,
-                    shards: shards.unwrap_or(4),
                 });
-                self.add_other(declaration, &mut properties);
+                self.add_other(declaration, properties);
+            }
+            "AWS::SNS::Topic" => {
+                self.topics.push(Topic {
+                    logical_id: id.clone(),
+                    name: resolver.physical_name(declaration)?,
+                    arn: resolver.arn(declaration)?,
+                });
+                self.add_other(declaration, properties);
             }
             "AWS::CloudWatch::Alarm" => {
-                let alarm = watching::alarm(resolver, declaration, &mut properties)?;
+                let alarm = watching::alarm(resolver, declaration, properties)?;
                 self.alarms.push(alarm);
-                self.add_other(declaration, &mut properties);
+                self.add_other(declaration, properties);
             }
             "AWS::CloudWatch::Dashboard" => {
-                let dashboard = watching::dashboard(resolver, declaration, &mut properties)?;
+                let dashboard = watching::dashboard(resolver, declaration, properties)?;
                 self.dashboards.push(dashboard);
-                self.add_other(declaration, &mut properties);
+                self.add_other(declaration, properties);
             }
             "AWS::KMS::Key" => {
                 self.keys.push(Key {
                     logical_id: id.clone(),
                     arn: resolver.arn(declaration)?,
                 });
-                self.add_other(declaration, &mut properties);
+                self.add_other(declaration, properties);
             }
-            _ => self.add_other(declaration, &mut properties),
+            _ => self.add_other(declaration, properties),
         }
-        properties.finish()
+        Ok(())
     }
 
     fn add_rule(

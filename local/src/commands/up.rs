@@ -38,6 +38,7 @@ pub async fn run(shared: &StackArgs, args: &UpArgs) -> Result<ExitCode, LocalErr
     options.api_port = args.api_port;
     options.aws_port = args.aws_port;
     options.data_dir.clone_from(&args.data_dir);
+    options.archive_dir.clone_from(&args.archive);
     options.faults = args.faults.plan();
     options.keep_history = args.witness;
     if !args.witness {

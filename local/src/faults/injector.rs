@@ -104,7 +104,7 @@ impl Faults for Injector {
         let Some(function) = call.caller.strip_prefix(FUNCTION_CALLER) else {
             return Fault::None;
         };
-        let is_publish = call.operation == "PutEvents";
+        let is_publish = matches!(call.operation, "PutEvents" | "PutRecords");
         let kinds: Vec<FaultKind> = OF_CALLS
             .into_iter()
             .filter(|kind| self.plan.has(*kind))
@@ -128,7 +128,7 @@ impl Faults for Injector {
             FaultKind::Timeout => Fault::TimeoutBefore(timeout(&mut throw)),
             FaultKind::LostAnswer => Fault::WrittenButNoAnswer,
             FaultKind::PartialPutEvents => {
-                Fault::PartialPutEvents(some_entries(&mut throw, call.request))
+                Fault::PartialEntries(some_entries(&mut throw, call.request))
             }
             _ => Fault::InternalError,
         }
@@ -155,7 +155,10 @@ fn timeout(throw: &mut Throw) -> Duration {
 
 /// Some of the entries, at least one.
 fn some_entries(throw: &mut Throw, request: &serde_json::Value) -> Vec<usize> {
-    let entries = request["Entries"].as_array().map_or(0, Vec::len);
+    let told = request["Entries"]
+        .as_array()
+        .or(request["Records"].as_array());
+    let entries = told.map_or(0, Vec::len);
     let sure = usize::try_from(throw.below(entries as u64)).unwrap_or(0);
     (0..entries)
         .filter(|index| *index == sure || throw.below(2) == 0)
@@ -218,8 +221,11 @@ mod tests {
         assert_eq!(calls, same);
         assert!(calls.contains(&Fault::WrittenButNoAnswer));
         assert!(calls.contains(&Fault::None));
-        let partial = |fault: &Fault| matches!(fault, Fault::PartialPutEvents(_));
-        assert!(!calls.iter().any(partial), "only PutEvents has entries");
+        let partial = |fault: &Fault| matches!(fault, Fault::PartialEntries(_));
+        assert!(
+            !calls.iter().any(partial),
+            "only what puts many has entries"
+        );
     }
 
     #[test]
@@ -228,7 +234,7 @@ mod tests {
         let caller = crate::programs::caller("publish-events");
         let mut counts = std::collections::BTreeSet::new();
         for _ in 0..50 {
-            let Fault::PartialPutEvents(failing) = decide(&injector, &caller, "PutEvents") else {
+            let Fault::PartialEntries(failing) = decide(&injector, &caller, "PutEvents") else {
                 panic!("every call is hit");
             };
             counts.insert(failing.len());

@@ -27,7 +27,7 @@ pub enum FaultKind {
     Timeout,
     /// A call is executed and not answered.
     LostAnswer,
-    /// Some entries of a `PutEvents` fail.
+    /// Some entries of a `PutEvents` or `PutRecords` fail.
     PartialPutEvents,
     /// A call is answered with 500, not executed.
     InternalError,
@@ -75,7 +75,9 @@ impl FaultKind {
             Self::Throttle => "a function's call to AWS is refused with \"slow down\"",
             Self::Timeout => "a function's call to AWS is not executed and gets no answer",
             Self::LostAnswer => "a function's call to AWS is executed and gets no answer",
-            Self::PartialPutEvents => "some entries of a PutEvents fail, the others do not",
+            Self::PartialPutEvents => {
+                "some entries of a PutEvents or PutRecords fail, the others do not"
+            }
             Self::InternalError => "a function's call to AWS is answered with status 500",
             Self::Duplicate => {
                 "a rule delivers an event twice; an event or a batch of records that succeeded \

@@ -4,6 +4,8 @@
 pub mod leftovers;
 mod quiet;
 mod starting;
+#[cfg(test)]
+mod streaming;
 
 pub(crate) use starting::tables_only;
 
@@ -58,6 +60,8 @@ pub struct StackOptions {
     pub aws_port: u16,
     /// Folder that keeps everything over a restart; none for a temporary one.
     pub data_dir: Option<PathBuf>,
+    /// Folder for the objects of buckets; none for `archive` in `data_dir`.
+    pub archive_dir: Option<PathBuf>,
     /// Delays of retries.
     pub clock: RetryClock,
     /// Is told every step.
@@ -86,6 +90,7 @@ impl StackOptions {
             api_port: 0,
             aws_port: 0,
             data_dir: None,
+            archive_dir: None,
             clock: RetryClock::local(),
             steps: Arc::new(NoSteps),
             logs: Arc::new(SilentLog),

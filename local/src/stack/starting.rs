@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_endpoint::{Endpoint, EndpointError, Options, Site};
+use aws_endpoint::{DataStreamOptions, Endpoint, EndpointError, Options, Site};
 use lambda_host::async_invoke::{
     AsyncConfig, AsyncInvoker, AsyncOptions, Journal, NoJournal, PendingInvocation,
 };
@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{ACCOUNT, REGION, Stack, StackOptions, leftovers};
+use crate::archive;
 use crate::bus::Buses;
 use crate::delivery::Delivery;
 use crate::error::LocalError;
@@ -35,6 +36,7 @@ use crate::mappings::{MappingContext, Mappings};
 use crate::permissions::Permissions;
 use crate::programs;
 use crate::queues::Queues;
+use crate::receivers::Receivers;
 use crate::schedules::Schedules;
 use crate::template;
 use crate::watching::Watching;
@@ -84,7 +86,10 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
     let invoker = start_invoker(&stack, &functions, &queues, invoking);
     let delivery = Delivery::new(
         invoker.clone(),
-        queues.clone(),
+        (
+            queues.clone(),
+            Receivers::of(Arc::downgrade(&endpoint), &stack),
+        ),
         names.clone(),
         options.clock,
         Arc::clone(&options.steps),
@@ -114,6 +119,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
         watching: &watching,
         faults: delivery_faults,
         region: REGION,
+        account: ACCOUNT,
         stack: &stack,
     })?;
     let schedules = Schedules::start(stack.schedules.clone(), &delivery, REGION, ACCOUNT);
@@ -218,6 +224,7 @@ async fn start_endpoint(
     let started = Endpoint::start(Options {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, options.aws_port)),
         data_dir: options.data_dir.as_ref().map(|folder| folder.join("aws")),
+        objects_dir: objects_dir(options),
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         faults: faults.map(|faults| faults as _),
@@ -235,6 +242,16 @@ async fn start_endpoint(
     })
 }
 
+/// Where objects of buckets are files: in the folder that is named for them, or beside everything
+/// else that is kept.
+fn objects_dir(options: &StackOptions) -> Option<PathBuf> {
+    let kept = options
+        .data_dir
+        .as_ref()
+        .map(|folder| folder.join("archive"));
+    options.archive_dir.clone().or(kept)
+}
+
 async fn create_resources(
     endpoint: &Endpoint,
     stack: &sam_template::Stack,
@@ -249,6 +266,24 @@ async fn create_resources(
     }
     for bus in &stack.buses {
         endpoint.create_bus(&bus.name);
+    }
+    for stream in &stack.kinesis_streams {
+        endpoint.create_data_stream(DataStreamOptions {
+            name: stream.name.clone(),
+            shards: stream.shards,
+            on_demand: stream.on_demand,
+            retention_hours: stream.retention_hours,
+            max_record_kib: stream.max_record_kib,
+        })?;
+    }
+    for bucket in &stack.buckets {
+        endpoint.create_bucket(&bucket.name);
+    }
+    for stream in &stack.delivery_streams {
+        endpoint.create_delivery_stream(archive::options(stream, stack)?);
+    }
+    for topic in &stack.topics {
+        endpoint.create_topic(&topic.arn);
     }
     for key in &stack.keys {
         endpoint.create_key(&key.arn)?;

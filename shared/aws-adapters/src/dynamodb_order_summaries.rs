@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure,
 };
 use domain::ids::{OrderId, UserId};
-use domain::order_summary::{OrderStatus, OrderSummary, SummaryChange};
+use domain::order_summary::{OrderSummary, SummaryChange};
 use event_sourcing::retry::{Retry, Retryable};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -55,11 +55,6 @@ impl Retryable for SummaryError {
 pub enum Written {
     /// The row was written.
     Done,
-    /// The row was written with the order's confirmation, and says when the order was placed.
-    Confirmed {
-        /// When.
-        placed_at: Timestamp,
-    },
     /// The row was not at the version that the change builds on.
     At {
         /// Its version; `None` where there is no row.
@@ -219,13 +214,8 @@ impl DynamoDbOrderSummaries {
             }
             Standing::Settled => set.push_str(open_orders::LEAVE),
         }
-        let confirms = |change: &SummaryChange| change.status == Some(OrderStatus::Confirmed);
-        if changes.iter().any(confirms) {
-            // It costs nothing, and tells what a read would.
-            request = request.return_values(ReturnValue::AllNew);
-        }
         match request.update_expression(set).send().await {
-            Ok(written) => Ok(done(written.attributes())),
+            Ok(_) => Ok(Written::Done),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(Written::At {
                     version: failed.item().and_then(version_of),
@@ -325,12 +315,6 @@ impl DynamoDbOrderSummaries {
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
-}
-
-/// What a row came to whose new attributes were asked for, or were not.
-fn done(row: Option<&Item>) -> Written {
-    let placed_at = row.and_then(|row| row.get("placedAt")?.as_s().ok()?.parse().ok());
-    placed_at.map_or(Written::Done, |placed_at| Written::Confirmed { placed_at })
 }
 
 fn version_of(item: &Item) -> Option<u64> {

@@ -19,12 +19,19 @@ pub struct HttpRequest {
     traceparent: Option<String>,
 }
 
-/// An answer with a JSON body.
+/// An answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpResponse {
     status: u16,
     headers: Map<String, Value>,
-    body: Value,
+    body: Body,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone, PartialEq)]
+enum Body {
+    Json(Value),
+    Text(String),
 }
 
 /// A refusal or failure as a problem document.
@@ -300,6 +307,14 @@ impl HttpRequest {
         let bytes = self.raw_body()?;
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Problem::invalid("body", "must be JSON in UTF-8"))?;
+        Self::parsed(text)
+    }
+
+    /// The value that a text in JSON is.
+    ///
+    /// # Errors
+    /// A 400 that names the field.
+    pub fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
@@ -376,7 +391,18 @@ impl HttpResponse {
         Self {
             status,
             headers,
-            body,
+            body: Body::Json(body),
+        }
+    }
+
+    /// An answer with a text of some type.
+    #[must_use]
+    pub fn text(status: u16, content_type: &str, text: String) -> Self {
+        let headers = Map::from_iter([("content-type".into(), json!(content_type))]);
+        Self {
+            status,
+            headers,
+            body: Body::Text(text),
         }
     }
 
@@ -391,10 +417,10 @@ impl HttpResponse {
     /// The payload that Lambda answers with (format 2.0).
     #[must_use]
     pub fn into_payload(self) -> Value {
-        let body = if self.status == 304 {
-            String::new()
-        } else {
-            self.body.to_string()
+        let body = match self.body {
+            _ if self.status == 304 => String::new(),
+            Body::Json(body) => body.to_string(),
+            Body::Text(text) => text,
         };
         json!({"statusCode": self.status, "headers": self.headers, "body": body,
                "isBase64Encoded": false})

@@ -9,7 +9,7 @@
 //! [`http_api`] (requests, callers, answers and problems), [`visible_orders`] (the store as a caller
 //! may see it), [`telemetry`], [`trace`], [`metrics`], [`lambda`] (the glue to the runtime); with their
 //! features `dynamodb_subject_keys`, `kms_key_service`, `order_contacts` (personal data under keys
-//! that can be destroyed), `cloudwatch_markers`, `function_calls`, `ses_mailer` and
+//! that can be destroyed), `kinesis_records`, `dynamodb_insights` (windows), `cloudwatch_markers`, `function_calls`, `ses_mailer` and
 //! `parameter_store`.
 
 #[cfg(feature = "logs")]
@@ -17,11 +17,15 @@ pub mod cloudwatch_markers;
 pub mod connection;
 #[cfg(feature = "dead-letters")]
 pub mod dead_letter_message;
+#[cfg(feature = "insights")]
+pub mod dynamodb_alarm_rules;
 #[cfg(feature = "dead-letters")]
 pub mod dynamodb_dead_letters;
 pub mod dynamodb_event_store;
 #[cfg(feature = "feed")]
 pub mod dynamodb_feed;
+#[cfg(feature = "insights")]
+pub mod dynamodb_insights;
 pub mod dynamodb_item;
 #[cfg(feature = "mirroring")]
 pub mod dynamodb_mirror_positions;

@@ -9,13 +9,12 @@
 use crate::dynamodb_order_summaries::{DynamoDbOrderSummaries, Standing, SummaryError, Written};
 use domain::ids::OrderId;
 use domain::order::{Order, OrderEvent};
-use domain::order_summary::{OrderStatus, OrderSummary, SummaryChange};
+use domain::order_summary::{OrderSummary, SummaryChange};
 use event_sourcing::decider::Decider as _;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::execute::{decode, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::store::EventStore;
-use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,18 +44,6 @@ pub trait OrderSummaries: Send + Sync {
     ) -> impl Future<Output = Result<Written, SummaryError>> + Send;
 }
 
-/// What bringing an order's row up to date came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Projected {
-    /// The row had the events before.
-    Before,
-    /// Now the row has them.
-    Now {
-        /// When the order was placed, where one of the events confirmed it and the row was at hand.
-        placed_at: Option<Timestamp>,
-    },
-}
-
 /// Brings an order's row to the last of `events`, which are of its stream and in order.
 ///
 /// # Errors
@@ -67,7 +54,7 @@ pub async fn project(
     rows: &impl OrderSummaries,
     stream: &str,
     events: &[Envelope],
-) -> Result<Projected, Failure> {
+) -> Result<(), Failure> {
     let (Some(first), Some(last)) = (version(events.first()), version(events.last())) else {
         return Err(Failure::Permanent(
             "a stored event without a version".into(),
@@ -88,16 +75,11 @@ pub async fn project(
         None => return fold_anew(store, rows, stream).await,
     };
     match written {
-        Written::Done => Ok(Projected::Now {
-            placed_at: events.first().filter(|_| first == 1).map(Envelope::at),
-        }),
-        Written::Confirmed { placed_at } => Ok(Projected::Now {
-            placed_at: Some(placed_at),
-        }),
+        Written::Done => Ok(()),
         // Delivered before.
         Written::At {
             version: Some(version),
-        } if version >= last => Ok(Projected::Before),
+        } if version >= last => Ok(()),
         Written::At { .. } => fold_anew(store, rows, stream).await,
     }
 }
@@ -107,18 +89,13 @@ async fn fold_anew(
     store: &impl EventStore,
     rows: &impl OrderSummaries,
     stream: &str,
-) -> Result<Projected, Failure> {
+) -> Result<(), Failure> {
     let history = retrying(|| store.read(stream, 1))
         .await
         .map_err(|error| Failure::from_error(&error))?;
     let events = read(&history)?;
     // A row that is newer by now is as good.
-    match put(rows, &history, &events).await? {
-        Written::At { .. } => Ok(Projected::Before),
-        Written::Done | Written::Confirmed { .. } => Ok(Projected::Now {
-            placed_at: history.first().map(Envelope::at),
-        }),
-    }
+    put(rows, &history, &events).await.map(drop)
 }
 
 /// Writes the row that a whole history amounts to.
@@ -281,12 +258,8 @@ impl OrderSummaries for InMemoryOrderSummaries {
                 for change in changes {
                     row.apply(change.clone());
                 }
-                let confirms =
-                    |change: &SummaryChange| change.status == Some(OrderStatus::Confirmed);
-                let placed_at = row.placed_at.parse().ok();
-                let placed_at = placed_at.filter(|_| changes.iter().any(confirms));
                 kept.stands(order, standing);
-                Ok(placed_at.map_or(Written::Done, |placed_at| Written::Confirmed { placed_at }))
+                Ok(Written::Done)
             }
             row => Ok(Written::At {
                 version: row.map(|row| row.version),

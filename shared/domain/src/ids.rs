@@ -100,6 +100,19 @@ opaque_id!(
     IdempotencyKey
 );
 
+opaque_id!(
+    /// A device that measures.
+    DeviceId
+);
+opaque_id!(
+    /// One of a device's sensors.
+    SensorName
+);
+opaque_id!(
+    /// A rule that raises alarms.
+    RuleName
+);
+
 impl OrderId {
     /// The id of the order that `user` places under `key`: the same pair gives the same order,
     /// which is what makes placing idempotent without a table for it.

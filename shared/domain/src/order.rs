@@ -35,14 +35,16 @@ pub const UPDATE_INVENTORY: &str = "update-inventory";
 pub enum Order {
     /// Nobody placed it.
     Absent,
-    /// Accepted; its stock is not reserved yet.
-    Placed(OrderPlaced),
+    /// Accepted, at this time; its stock is not reserved yet.
+    Placed(OrderPlaced, Timestamp),
     /// Its stock is reserved; the payment is open.
     Reserved {
         /// Who pays how much.
         terms: Terms,
         /// What was taken from stock.
         reserved: Vec<StockChange>,
+        /// When it was placed, where events tell.
+        placed_at: Option<Timestamp>,
     },
     /// Paid.
     Confirmed {
@@ -165,19 +167,20 @@ pub enum OrderRejection {
 }
 
 impl Order {
-    /// The state as far as `event` alone tells it, for the step that the event triggers; `None`
+    /// The state as far as `event`, which happened at `at`, alone tells it, for the step that the event triggers; `None`
     /// where the event does not say enough and the stream has to be loaded.
     ///
     /// Property (tested): the triggered command decides the same in this state as in the folded
     /// one.
     #[must_use]
-    pub fn after(event: &OrderEvent) -> Option<Self> {
+    pub fn after(event: &OrderEvent, at: Timestamp) -> Option<Self> {
         match event {
-            OrderEvent::Placed(placed) => Some(Self::Placed(placed.clone())),
+            OrderEvent::Placed(placed) => Some(Self::Placed(placed.clone(), at)),
             OrderEvent::InventoryUpdated(updated) if updated.reason == StockReason::Reserved => {
                 Some(Self::Reserved {
                     terms: updated.terms.clone(),
                     reserved: updated.changes.clone(),
+                    placed_at: updated.placed_at,
                 })
             }
             OrderEvent::InventoryUpdated(_)
@@ -199,7 +202,9 @@ impl Order {
                     HeldMoney::Uncharged | HeldMoney::Refunded(_) => None,
                 }
             }
-            Self::Absent | Self::Placed(_) | Self::Reserved { .. } | Self::Confirmed { .. } => None,
+            Self::Absent | Self::Placed(..) | Self::Reserved { .. } | Self::Confirmed { .. } => {
+                None
+            }
         }
     }
 
@@ -208,7 +213,7 @@ impl Order {
     pub fn terms(&self) -> Option<&Terms> {
         match self {
             Self::Absent => None,
-            Self::Placed(placed) => Some(&placed.terms),
+            Self::Placed(placed, _) => Some(&placed.terms),
             Self::Reserved { terms, .. }
             | Self::Confirmed { terms, .. }
             | Self::Rejected { terms, .. }
@@ -221,14 +226,14 @@ impl Order {
     pub fn can_be_followed_by(&self, event: &OrderEvent) -> bool {
         match (event, self) {
             (OrderEvent::Placed(_), Self::Absent)
-            | (OrderEvent::InventoryRejected(_), Self::Placed(_))
+            | (OrderEvent::InventoryRejected(_), Self::Placed(..))
             | (
                 OrderEvent::PaymentProcessed(_) | OrderEvent::PaymentFailed(_),
                 Self::Reserved { .. },
             )
             | (
                 OrderEvent::Cancelled(_),
-                Self::Placed(_) | Self::Reserved { .. } | Self::Confirmed { .. },
+                Self::Placed(..) | Self::Reserved { .. } | Self::Confirmed { .. },
             ) => true,
             (OrderEvent::PaymentRefunded(refund), _) => {
                 self.refund_due() == Some(&refund.payment_id)
@@ -249,7 +254,7 @@ impl Order {
     #[must_use]
     pub fn moves(&self, command: &OrderCommand) -> Vec<inventory::StockMove> {
         match (command, self) {
-            (OrderCommand::Reserve, Self::Placed(placed)) => {
+            (OrderCommand::Reserve, Self::Placed(placed, _)) => {
                 inventory::reserve(&placed.items, placed.terms.currency)
             }
             (
@@ -293,11 +298,12 @@ impl Decider for Order {
 
     fn evolve(state: Self, event: &OrderEvent, at: Timestamp) -> Self {
         match event {
-            OrderEvent::Placed(placed) => Self::Placed(placed.clone()),
+            OrderEvent::Placed(placed) => Self::Placed(placed.clone(), at),
             OrderEvent::InventoryUpdated(updated) => match updated.reason {
                 StockReason::Reserved => Self::Reserved {
                     terms: updated.terms.clone(),
                     reserved: updated.changes.clone(),
+                    placed_at: updated.placed_at,
                 },
                 StockReason::Released => state.with_stock_free(),
                 StockReason::Restocked => state,

@@ -8,6 +8,7 @@ pub mod asyncapi;
 pub mod compatibility;
 mod values;
 
+use crate::alarm::AlarmEvent;
 use crate::inventory::{Restocked, StockReason};
 use crate::notification::NotificationEvent;
 use crate::order::OrderEvent;
@@ -52,6 +53,7 @@ impl EventSchema {
 pub fn event_schemas() -> Vec<EventSchema> {
     let mut schemas = OrderEvent::schemas();
     schemas.extend(NotificationEvent::schemas());
+    schemas.extend(AlarmEvent::schemas());
     for of_order in &mut schemas {
         // One type in two shapes: stock also moves on its own stream.
         if of_order.event_type == Restocked::EVENT_TYPE {

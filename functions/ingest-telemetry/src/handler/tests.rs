@@ -52,9 +52,15 @@ async fn sent(stream: Stream, readings: &[Value]) -> (Result<HttpResponse, Probl
 async fn readings_are_put_under_their_device_and_read_back_as_they_were_checked() {
     let readings = [reading(), changed("deviceId", json!("door-1"))];
     let (answer, stream) = sent(Stream::default(), &readings).await;
-    assert_eq!(answer.unwrap(), HttpResponse::json(202, json!({"accepted": 2})));
+    assert_eq!(
+        answer.unwrap(),
+        HttpResponse::json(202, json!({"accepted": 2}))
+    );
     let taken = stream.taken.into_inner().unwrap();
-    let keys: Vec<_> = taken.iter().map(|entry| entry.partition_key.as_str()).collect();
+    let keys: Vec<_> = taken
+        .iter()
+        .map(|entry| entry.partition_key.as_str())
+        .collect();
     assert_eq!(keys, ["device-cold-store-7", "device-door-1"]);
     let read: Value = serde_json::from_slice(&taken[0].data).unwrap();
     assert_eq!(read, reading());

@@ -3,7 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod log;
 mod record;
-mod tail;
+pub(crate) mod tail;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

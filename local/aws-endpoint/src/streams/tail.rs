@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Error, Result, Write};
 
 /// What lines are appended to: a file, and in tests one that fails.
-pub(super) trait Appendable: Write {
+pub(crate) trait Appendable: Write {
     /// Cuts what was written back to this length.
     fn cut(&mut self, length: u64) -> Result<()>;
 }
@@ -17,8 +17,8 @@ impl Appendable for File {
 
 /// An open log file and where its last whole line ends.
 #[derive(Debug)]
-pub(super) struct Tail<F> {
-    pub(super) file: F,
+pub(crate) struct Tail<F> {
+    pub(crate) file: F,
     end: u64,
     /// Set when half a line, or a line that should not be there, may be at the
     /// end. Anything appended behind it would make the log unreadable or
@@ -27,7 +27,7 @@ pub(super) struct Tail<F> {
 }
 
 impl<F: Appendable> Tail<F> {
-    pub(super) fn new(file: F, end: u64) -> Self {
+    pub(crate) fn new(file: F, end: u64) -> Self {
         Self {
             file,
             end,
@@ -37,7 +37,7 @@ impl<F: Appendable> Tail<F> {
 
     /// Appends a line, with its line break. When that fails (a full disk), the
     /// file is as it was before, or takes no further line.
-    pub(super) fn append(&mut self, line: &str) -> Result<()> {
+    pub(crate) fn append(&mut self, line: &str) -> Result<()> {
         if self.broken {
             return Err(Error::other(
                 "an earlier write failed and could not be undone; restart",
@@ -56,7 +56,7 @@ impl<F: Appendable> Tail<F> {
     }
 
     /// Takes no further line until the next start.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.broken = true;
     }
 }

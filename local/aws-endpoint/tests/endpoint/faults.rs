@@ -89,7 +89,7 @@ async fn a_call_without_an_answer_was_executed_or_not() {
 
 #[tokio::test]
 async fn some_entries_of_a_put_events_fail() {
-    let options = once("PutEvents", Fault::PartialPutEvents(vec![1]));
+    let options = once("PutEvents", Fault::PartialEntries(vec![1]));
     let (_endpoint, client, sink) = bus::started(options).await;
     let answer = client
         .put_events()

@@ -7,6 +7,8 @@
 
 mod bus;
 mod capacity;
+mod data_streams;
+mod deliveries;
 mod faults;
 mod items;
 mod keys;

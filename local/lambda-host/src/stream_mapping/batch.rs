@@ -56,12 +56,13 @@ impl Batch {
     }
 
     pub(crate) fn payload(&self) -> Bytes {
-        let records: Vec<&str> = self
-            .records
-            .iter()
-            .map(|record| record.json.as_str())
-            .collect();
-        Bytes::from(format!("{{\"Records\":[{}]}}", records.join(",")))
+        Bytes::from(format!("{{\"Records\":[{}]}}", self.records_json()))
+    }
+
+    /// The records, with commas between them.
+    pub(crate) fn records_json(&self) -> String {
+        let records = self.records.iter().map(|record| record.json.as_str());
+        records.collect::<Vec<&str>>().join(",")
     }
 
     pub(crate) fn first(&self) -> String {

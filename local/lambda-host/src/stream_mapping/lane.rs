@@ -8,72 +8,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Shared;
 use super::batch::{Batch, ENVELOPE_BYTES, Prepared};
+use super::place::{LaneShard, Place};
 use super::source::RecordSource;
-use super::{Shared, StartingPosition};
+use super::window::{self, Window};
 use crate::limits::MAPPING_PAYLOAD_BYTES;
 
 /// Records looked at in one read.
 const READ_LIMIT: usize = 1000;
 
-/// Which part of the stream a lane has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub shard: u32,
-    pub shards: u32,
-    pub part: u32,
-    pub parts: u32,
-}
-
-impl Place {
-    /// Whether records with this key are the lane's.
-    fn has(self, partition_key: &str) -> bool {
-        let hash = stable_hash(partition_key);
-        let shards = u64::from(self.shards);
-        hash % shards == u64::from(self.shard)
-            && hash / shards % u64::from(self.parts) == u64::from(self.part)
-    }
-
-    /// The place, in a stream of so many shards that are not cut further, of records with this
-    /// key.
-    fn of(partition_key: &str, shards: u32) -> Self {
-        let whole = |shard| Self {
-            shard,
-            shards,
-            part: 0,
-            parts: 1,
-        };
-        let mut places = (0..shards).map(whole);
-        places
-            .find(|place| place.has(partition_key))
-            .unwrap_or(whole(0))
-    }
-
-    /// Name of the lane's checkpoint. It says how many lanes there are: with another number, a
-    /// lane has other records.
-    fn checkpoint_name(self) -> String {
-        format!(
-            "shard-{}-of-{}-part-{}-of-{}",
-            self.shard, self.shards, self.part, self.parts
-        )
-    }
-
-    fn shard_id(self) -> String {
-        format!("shardId-{:020}", self.shard)
-    }
-}
-
-/// Name of the shard that has the records with this key, in a stream of so many shards.
-#[must_use]
-pub fn shard_id(partition_key: &str, shards: u32) -> String {
-    Place::of(partition_key, shards).shard_id()
-}
-
-/// FNV-1a: the same on every run and every machine.
-fn stable_hash(key: &str) -> u64 {
-    key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// What a lane does next.
+enum Step {
+    /// Hand over these records.
+    Batch(Batch),
+    /// The open window is over.
+    CloseWindow,
+    /// The lane's shard is closed and everything of it is done with.
+    End,
+    /// The mapping stops.
+    Stop,
 }
 
 /// One lane.
@@ -81,13 +35,21 @@ pub(super) struct Lane<S> {
     pub(super) shared: Arc<Shared<S>>,
     pub(super) shard_id: String,
     pub(super) stop: watch::Receiver<bool>,
+    /// The window that is open, where the mapping has windows.
+    pub(super) window: Option<Window>,
     place: Place,
     checkpoint_name: String,
+    /// Begin behind this sequence without a checkpoint; none as the mapping's settings say.
+    begin_after: Option<u64>,
     /// Read, wanted, and not in a batch yet.
     waiting: VecDeque<Prepared>,
     waiting_bytes: usize,
     /// Everything up to here was looked at.
     looked_at: u64,
+    /// Where the lane's shard ends, if it is closed.
+    ends_at: Option<u64>,
+    /// Shards of the stream at the last look.
+    known_shards: usize,
     /// A record of this lane was filtered out since the last checkpoint.
     skipped: bool,
     settled: Arc<AtomicU64>,
@@ -97,6 +59,7 @@ impl<S: RecordSource> Lane<S> {
     pub(super) fn new(
         shared: Arc<Shared<S>>,
         place: Place,
+        begin_after: Option<u64>,
         settled: Arc<AtomicU64>,
         stop: watch::Receiver<bool>,
     ) -> Self {
@@ -104,26 +67,43 @@ impl<S: RecordSource> Lane<S> {
             shared,
             shard_id: place.shard_id(),
             stop,
-            place,
+            window: None,
             checkpoint_name: place.checkpoint_name(),
+            place,
+            begin_after,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             looked_at: 0,
+            ends_at: None,
+            known_shards: 0,
             skipped: false,
             settled,
         }
     }
 
-    /// Works until the mapping stops.
-    pub(super) async fn run(mut self) {
+    /// Works until the mapping stops, or everything of its shard is done with; whether it is.
+    pub(super) async fn run(mut self) -> bool {
         let Some(begin) = self.begin().await else {
-            return;
+            return false;
         };
         self.looked_at = begin;
         self.settled.store(begin, Ordering::Release);
-        while let Some(batch) = self.next_batch().await {
-            if !self.settle(batch).await {
-                return;
+        loop {
+            let goes_on = match self.next_step().await {
+                Step::Batch(batch) => {
+                    self.open_window(&batch);
+                    self.settle(batch).await
+                }
+                Step::CloseWindow => self.close_window().await,
+                Step::End => {
+                    // Nobody waits for it any more.
+                    self.save(u64::MAX).await;
+                    return true;
+                }
+                Step::Stop => false,
+            };
+            if !goes_on {
+                return false;
             }
         }
     }
@@ -152,68 +132,83 @@ impl<S: RecordSource> Lane<S> {
             return Ok(*own);
         }
         // Cut into other lanes than before: nothing may be left out, so begin where the lane that
-        // was furthest behind had got to. A later lane of the same cut must find the same.
-        let same_cut = format!("-of-{}-", self.place.shards);
-        let same_parts = format!("-of-{}", self.place.parts);
-        let former = checkpoints
-            .iter()
-            .filter(|(name, _)| !(name.contains(&same_cut) && name.ends_with(&same_parts)))
-            .map(|(_, sequence)| *sequence)
-            .min();
-        let begin = match (former, self.shared.settings.starting_position) {
-            (Some(former), _) => former,
-            (None, StartingPosition::TrimHorizon) => 0,
-            (None, StartingPosition::Latest) => source.last_sequence().await?,
+        // was furthest behind had got to.
+        let former = self.place.former(&checkpoints);
+        let begin = match former.or(self.begin_after) {
+            Some(begin) => begin,
+            None => self.shared.starting_sequence().await?,
         };
         // Kept at once: what comes between now and a restart is not before the start.
         source.save_checkpoint(&self.checkpoint_name, begin).await?;
         Ok(begin)
     }
 
-    /// The next batch; none when the mapping stops.
-    async fn next_batch(&mut self) -> Option<Batch> {
-        let window = self.shared.settings.batching_window;
+    async fn next_step(&mut self) -> Step {
+        let batching = self.shared.settings.batching_window;
         let mut failures = 0;
         let mut cut_at: Option<Instant> = None;
+        // Whether everything that there is was looked at.
+        let mut caught_up = false;
         loop {
             if *self.stop.borrow() {
-                return None;
+                return Step::Stop;
             }
-            if self.is_full() || cut_at.is_some_and(|at| Instant::now() >= at) {
-                return Some(self.cut());
+            let is_at_end = self.is_at_end();
+            if self.window_is_over(is_at_end, caught_up) {
+                return Step::CloseWindow;
+            }
+            let waited = cut_at.is_some_and(|at| Instant::now() >= at);
+            let more_comes = !is_at_end && !self.waits_for_two_windows();
+            if self.is_full() || waited || (!more_comes && !self.waiting.is_empty()) {
+                return Step::Batch(self.cut());
+            }
+            if is_at_end {
+                return Step::End;
             }
             match self.look().await {
                 Ok(found) => {
                     failures = 0;
+                    caught_up = found == 0;
                     if !self.waiting.is_empty() && cut_at.is_none() {
-                        cut_at = Some(Instant::now() + window);
+                        cut_at = Some(Instant::now() + batching);
                     }
-                    if found == 0 {
-                        self.wait_for_more(cut_at).await;
+                    if found == 0 && !self.is_at_end() {
+                        self.wait_for_more(cut_at.or(self.window_closes_at())).await;
                     }
                 }
                 Err(error) => {
                     failures += 1;
                     self.source_failed(&error);
                     if !self.pause(failures).await {
-                        return None;
+                        return Step::Stop;
                     }
                 }
             }
         }
     }
 
+    /// Whether everything of a closed shard was looked at.
+    fn is_at_end(&self) -> bool {
+        self.ends_at.is_some_and(|end| self.looked_at >= end)
+    }
+
     fn is_full(&self) -> bool {
         self.waiting.len() >= self.shared.settings.batch_size.max(1)
-            || self.waiting_bytes + ENVELOPE_BYTES > MAPPING_PAYLOAD_BYTES
+            || self.waiting_bytes + self.envelope_bytes() > MAPPING_PAYLOAD_BYTES
+    }
+
+    fn envelope_bytes(&self) -> usize {
+        ENVELOPE_BYTES + self.window.as_ref().map_or(0, Window::bytes)
     }
 
     /// Reads on; the number of records looked at, the other lanes' included.
     async fn look(&mut self) -> Result<usize, String> {
         let records = self.shared.source.read(self.looked_at, READ_LIMIT).await?;
+        // After the read: a shard is closed before there is a record of its children.
+        self.look_at_shards();
         for record in &records {
             self.looked_at = self.looked_at.max(record.sequence);
-            if !self.place.has(&record.partition_key) {
+            if !self.place.has(record) {
                 continue;
             }
             let wanted = self.shared.settings.filter.as_ref();
@@ -225,8 +220,14 @@ impl<S: RecordSource> Lane<S> {
                 self.skipped = true;
             }
         }
+        if let Some(end) = self.ends_at {
+            // What comes behind it is its children's, and settled by them.
+            self.looked_at = self
+                .looked_at
+                .min(end.max(self.settled.load(Ordering::Acquire)));
+        }
         if self.waiting.is_empty() && !records.is_empty() {
-            if self.skipped {
+            if self.skipped && self.window.is_none() {
                 self.save(self.looked_at).await;
             }
             // Other lanes' records need no checkpoint: they are looked at again, and passed over.
@@ -235,10 +236,21 @@ impl<S: RecordSource> Lane<S> {
         Ok(records.len())
     }
 
-    async fn wait_for_more(&mut self, cut_at: Option<Instant>) {
+    fn look_at_shards(&mut self) {
+        let LaneShard::Named(id) = &self.place.shard else {
+            return;
+        };
+        let shards = self.shared.source.shards();
+        self.known_shards = shards.len();
+        let own = shards.iter().find(|shard| shard.id == *id);
+        self.ends_at = own.and_then(|shard| shard.ends_at);
+    }
+
+    async fn wait_for_more(&mut self, until: Option<Instant>) {
         let changed = self.shared.source.changed(self.looked_at);
+        let resharded = self.shared.source.more_shards(self.known_shards);
         let full = async {
-            match cut_at {
+            match until {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -248,16 +260,21 @@ impl<S: RecordSource> Lane<S> {
             _ = self.stop.wait_for(|stop| *stop) => {}
             () = full => {}
             () = changed => {}
+            () = resharded => {}
         }
     }
 
-    /// Takes as many records as fit a batch.
+    /// Takes as many records as fit a batch; with windows, of one of them.
     fn cut(&mut self) -> Batch {
-        let mut records = Vec::new();
-        let mut bytes = ENVELOPE_BYTES;
+        let mut records: Vec<Prepared> = Vec::new();
+        let mut bytes = self.envelope_bytes();
+        let window = self.first_window();
         while let Some(next) = self.waiting.front() {
             let fits = bytes + next.bytes() <= MAPPING_PAYLOAD_BYTES || records.is_empty();
-            if !fits || records.len() >= self.shared.settings.batch_size.max(1) {
+            let later = window
+                .as_ref()
+                .is_some_and(|one| one.is_before(next.created));
+            if !fits || later || records.len() >= self.shared.settings.batch_size.max(1) {
                 break;
             }
             bytes += next.bytes();
@@ -267,6 +284,65 @@ impl<S: RecordSource> Lane<S> {
         Batch::new(records)
     }
 
+    /// The window of the next records: the open one, or that of the first record that waits.
+    fn first_window(&self) -> Option<Window> {
+        let length = self.shared.settings.tumbling_window?;
+        let first = self.waiting.front()?;
+        let open = self.window.clone();
+        Some(open.unwrap_or_else(|| Window::of(first.created, length)))
+    }
+
+    /// Whether a record waits that is in a later window than the first one: then the first one's
+    /// is complete.
+    fn waits_for_two_windows(&self) -> bool {
+        let (Some(window), Some(last)) = (self.first_window(), self.waiting.back()) else {
+            return false;
+        };
+        window.is_before(last.created)
+    }
+
+    /// The open window is over when a record of a later one is next, or its shard ended, or when
+    /// its time has passed, and a while more in which nothing came.
+    fn window_is_over(&self, is_at_end: bool, caught_up: bool) -> bool {
+        let Some(window) = &self.window else {
+            return false;
+        };
+        if let Some(next) = self.waiting.front() {
+            return window.is_before(next.created);
+        }
+        let closes_at = self.window_closes_at();
+        is_at_end || (caught_up && closes_at.is_some_and(|at| Instant::now() >= at))
+    }
+
+    fn window_closes_at(&self) -> Option<Instant> {
+        let end = self.window.as_ref()?.end();
+        let left = end.duration_since(self.shared.wall.now());
+        let patience = self.shared.settings.clock.window_patience();
+        Some(
+            Instant::now()
+                + left.map_or_else(
+                    |passed| patience.saturating_sub(passed.duration()),
+                    |left| left + patience,
+                ),
+        )
+    }
+
+    fn open_window(&mut self, batch: &Batch) {
+        let length = self.shared.settings.tumbling_window;
+        let first = batch.records.first();
+        if let (None, Some(length), Some(first)) = (&self.window, length, first) {
+            self.window = Some(window::Window::of(first.created, length));
+            self.shared.open_windows.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The window is done with, and with it all its records.
+    pub(super) async fn forget_window(&mut self) {
+        self.window = None;
+        self.save(self.settled.load(Ordering::Acquire)).await;
+        self.shared.open_windows.fetch_sub(1, Ordering::AcqRel);
+    }
+
     /// Everything of the lane up to `sequence` is done with.
     pub(super) async fn checkpoint(&mut self, sequence: u64, is_end_of_batch: bool) {
         let through = if is_end_of_batch && self.waiting.is_empty() {
@@ -274,7 +350,10 @@ impl<S: RecordSource> Lane<S> {
         } else {
             sequence
         };
-        self.save(through).await;
+        // What an open window holds is not done with: it is kept by nobody but the function.
+        if self.window.is_none() {
+            self.save(through).await;
+        }
         self.settled.store(through, Ordering::Release);
     }
 
@@ -315,47 +394,5 @@ impl<S: RecordSource> Lane<S> {
             _ = stop.wait_for(|stop| *stop) => false,
             () = tokio::time::sleep(delay) => true,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_key_belongs_to_exactly_one_lane() {
-        for key in (0..200).map(|number| format!("order-{number}")) {
-            let lanes = (0..4).flat_map(|shard| (0..3).map(move |part| (shard, part)));
-            let owners = lanes
-                .filter(|(shard, part)| {
-                    let place = Place {
-                        shard: *shard,
-                        shards: 4,
-                        part: *part,
-                        parts: 3,
-                    };
-                    place.has(&key)
-                })
-                .count();
-            assert_eq!(owners, 1, "{key}");
-        }
-    }
-
-    #[test]
-    fn the_shard_of_a_key_is_the_one_whose_lane_has_it() {
-        assert_eq!(shard_id("", 1), format!("shardId-{:020}", 0));
-        let shards: Vec<String> = (0..200)
-            .map(|n| shard_id(&format!("order-{n}"), 4))
-            .collect();
-        for shard in 0..4 {
-            let name = format!("shardId-{shard:020}");
-            assert!(shards.contains(&name), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_hash_of_a_key_never_changes() {
-        assert_eq!(stable_hash(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(stable_hash("a"), 0xaf63_dc4c_8601_ec8c);
     }
 }

@@ -3,27 +3,33 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>,
-//! <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>
+//! <https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html>
 //!
-//! The records of a stream are spread over lanes (shards times parallelization factor) by a hash
-//! of their key. A lane has one batch under way at a time and goes on only when that is settled:
+//! The records of a stream are spread over lanes (shards times parallelization factor), by a hash
+//! of their key where the source does not say which shard has them. A shard that came from others
+//! by a resharding is read when those are done with. A lane has one batch under way at a time and goes on only when that is settled:
 //! every record of it answered for, or given up. Only then does its checkpoint move.
 
 mod batch;
 mod failure_record;
 mod lane;
+mod lanes;
 mod observer;
+mod place;
 mod settle;
 mod source;
+mod window;
+mod window_calls;
 
 pub use failure_record::DropCondition;
-pub use lane::shard_id;
 pub use observer::{BatchInfo, MappingEvent, MappingObserver, NoMappingObserver};
-pub use source::{Record, RecordSource};
+pub use place::shard_id;
+pub use source::{Record, RecordSource, Shard};
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,7 +40,7 @@ use crate::clock::{RetryClock, WallClock};
 use crate::delivery_faults::{DeliveryFaults, NoDeliveryFaults};
 use crate::destination::{AnyDestination, Destination};
 use crate::invocation::{AnyInvoke, Invoke};
-use lane::Lane;
+use lanes::{Lanes, Settled};
 
 /// What kind of stream it is: the metadata of a batch that is given up is named after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +87,13 @@ pub struct StreamMappingSettings {
     pub batch_size: usize,
     /// How long to gather a batch, from its first record on. Default 0: what is there.
     pub batching_window: Duration,
-    /// Shards that the stream has. Default 1.
+    /// Shards that the stream has, where its source does not cut it. Default 1.
     pub shards: u32,
     /// Batches of one shard that are under way at a time, 1 to 10. Default 1.
     pub parallelization_factor: u32,
+    /// Length of the tumbling windows, in which a state is carried from call to call. Default none:
+    /// no windows.
+    pub tumbling_window: Option<Duration>,
     /// Where to begin without a checkpoint. Default `TRIM_HORIZON`.
     pub starting_position: StartingPosition,
     /// Records that it refuses are skipped. Default none.
@@ -124,6 +133,7 @@ impl StreamMappingSettings {
             batching_window: Duration::ZERO,
             shards: 1,
             parallelization_factor: 1,
+            tumbling_window: None,
             starting_position: StartingPosition::TrimHorizon,
             filter: None,
             report_batch_item_failures: false,
@@ -158,14 +168,46 @@ struct Shared<S> {
     invoke: AnyInvoke,
     destination: AnyDestination,
     wall: WallClock,
+    open_windows: AtomicUsize,
+}
+
+impl<S: RecordSource> Shared<S> {
+    /// The sequence behind which a mapping begins that was never here.
+    async fn starting_sequence(&self) -> Result<u64, String> {
+        match self.settings.starting_position {
+            StartingPosition::TrimHorizon => Ok(0),
+            StartingPosition::Latest => self.source.last_sequence().await,
+        }
+    }
+}
+
+/// How many windows are open, whatever the source is.
+trait OpenWindows: Send + Sync {
+    fn count(&self) -> usize;
+}
+
+impl<S: RecordSource> OpenWindows for Shared<S> {
+    fn count(&self) -> usize {
+        self.open_windows.load(Ordering::Acquire)
+    }
 }
 
 /// A running mapping. Dropped, it stops.
-#[derive(Debug)]
 pub struct StreamMapping {
-    lanes: Vec<JoinHandle<()>>,
-    settled: Vec<Arc<AtomicU64>>,
+    lanes: Option<JoinHandle<()>>,
+    settled: Arc<Settled>,
+    open_windows: Arc<dyn OpenWindows>,
     stop: watch::Sender<bool>,
+}
+
+impl fmt::Debug for StreamMapping {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StreamMapping")
+            .field("settled_through", &self.settled_through())
+            .field("open_windows", &self.open_windows())
+            .finish_non_exhaustive()
+    }
 }
 
 impl StreamMapping {
@@ -176,8 +218,6 @@ impl StreamMapping {
         invoke: Arc<impl Invoke>,
         destination: Arc<impl Destination>,
     ) -> Self {
-        let shards = settings.shards.max(1);
-        let parts = settings.parallelization_factor.max(1);
         let stop = watch::channel(false).0;
         let shared = Arc::new(Shared {
             settings,
@@ -185,52 +225,39 @@ impl StreamMapping {
             invoke,
             destination,
             wall: WallClock::new(),
+            open_windows: AtomicUsize::new(0),
         });
-        let mut lanes = Vec::new();
-        let mut settled = Vec::new();
-        for shard in 0..shards {
-            for part in 0..parts {
-                let through = Arc::new(AtomicU64::new(0));
-                let place = lane::Place {
-                    shard,
-                    shards,
-                    part,
-                    parts,
-                };
-                let lane = Lane::new(
-                    Arc::clone(&shared),
-                    place,
-                    Arc::clone(&through),
-                    stop.subscribe(),
-                );
-                lanes.push(tokio::spawn(lane.run()));
-                settled.push(through);
-            }
-        }
+        let settled = Arc::new(Settled::default());
+        let open_windows = Arc::clone(&shared) as Arc<dyn OpenWindows>;
+        let lanes = Lanes::new(shared, Arc::clone(&settled), stop.subscribe());
         Self {
-            lanes,
+            lanes: Some(tokio::spawn(lanes.run())),
             settled,
+            open_windows,
             stop,
         }
     }
 
     /// Every record up to this sequence is done with: answered for, filtered out or given up. When
-    /// it reaches the source's last sequence, the mapping is quiet.
+    /// it reaches the source's last sequence, the mapping is quiet, but for
+    /// [`open_windows`](Self::open_windows).
     #[must_use]
     pub fn settled_through(&self) -> u64 {
-        self.settled
-            .iter()
-            .map(|through| through.load(Ordering::Acquire))
-            .min()
-            .unwrap_or(0)
+        self.settled.through()
+    }
+
+    /// Tumbling windows that have records and whose final call is still to come.
+    #[must_use]
+    pub fn open_windows(&self) -> usize {
+        self.open_windows.count()
     }
 
     /// Stops the mapping: no more batches, no more retries. An invocation under way is waited for,
     /// and settled if it succeeds; what is not settled comes again after the next start.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        for lane in std::mem::take(&mut self.lanes) {
-            let _ = lane.await;
+        if let Some(lanes) = self.lanes.take() {
+            let _ = lanes.await;
         }
     }
 }

@@ -7,13 +7,14 @@ use super::failure_record::{DropCondition, DropContext, failure_record};
 use super::lane::Lane;
 use super::observer::{BatchInfo, MappingEvent};
 use super::source::RecordSource;
+use super::window::Calling;
 use crate::batch_answer::BatchAnswer;
 use crate::delivery_faults::DeliveryFaults;
 use crate::destination::deliver;
 use crate::invocation::{Invocation, InvokeError, InvokeRequest};
 
 /// What came of one attempt.
-enum Attempt {
+pub(super) enum Attempt {
     Done,
     /// The records from this one on failed; those before it are done.
     FailedFrom(usize),
@@ -48,7 +49,7 @@ impl<S: RecordSource> Lane<S> {
                     continue;
                 }
             }
-            match self.attempt(&mut part).await {
+            match self.attempt(&mut part, Calling::Records).await {
                 Attempt::Done => {
                     not_invoked = 0;
                     if let Some(delay) = self.faults().again(&self.shared.settings.function) {
@@ -57,6 +58,9 @@ impl<S: RecordSource> Lane<S> {
                             return false;
                         }
                         continue;
+                    }
+                    if !self.keep_state().await {
+                        return false;
                     }
                     self.checkpoint(part.last_sequence(), parts.is_empty())
                         .await;
@@ -71,6 +75,9 @@ impl<S: RecordSource> Lane<S> {
                 }
                 Attempt::FailedFrom(index) if index > 0 => {
                     not_invoked = 0;
+                    if !self.keep_state().await {
+                        return false;
+                    }
                     let done = part.split_off_front(index);
                     self.checkpoint(done.last_sequence(), false).await;
                     // What is left is a batch of its own, whose first record has failed once. With
@@ -126,10 +133,11 @@ impl<S: RecordSource> Lane<S> {
     }
 
     /// Hands the batch to the function once.
-    async fn attempt(&mut self, batch: &mut Batch) -> Attempt {
+    pub(super) async fn attempt(&mut self, batch: &mut Batch, calling: Calling) -> Attempt {
         let attempt = batch.failures + 1;
         self.tell(batch, &MappingEvent::Started { attempt });
-        let request = InvokeRequest::new(&self.shared.settings.function, batch.payload());
+        let payload = self.payload(batch, calling);
+        let request = InvokeRequest::new(&self.shared.settings.function, payload);
         match self.shared.invoke.invoke_boxed(request).await {
             Ok(invocation) => {
                 batch.invocations += 1;
@@ -159,11 +167,13 @@ impl<S: RecordSource> Lane<S> {
         }
     }
 
-    fn read_answer(&self, batch: &Batch, invocation: &Invocation) -> Attempt {
-        let answer = if self.shared.settings.report_batch_item_failures {
-            BatchAnswer::parse(&invocation.response_payload())
-        } else {
-            BatchAnswer::AllDone
+    fn read_answer(&mut self, batch: &Batch, invocation: &Invocation) -> Attempt {
+        let reports = self.shared.settings.report_batch_item_failures;
+        let payload = invocation.response_payload();
+        let answer = match &mut self.window {
+            Some(window) => window.read_answer(&payload, reports),
+            None if reports => BatchAnswer::parse(&payload),
+            None => BatchAnswer::AllDone,
         };
         match answer {
             BatchAnswer::AllDone => {
@@ -244,7 +254,7 @@ impl<S: RecordSource> Lane<S> {
         );
     }
 
-    fn tell(&self, batch: &Batch, event: &MappingEvent<'_>) {
+    pub(super) fn tell(&self, batch: &Batch, event: &MappingEvent<'_>) {
         let settings = &self.shared.settings;
         let info = BatchInfo {
             function: settings.function.clone(),

@@ -13,6 +13,8 @@ pub struct Record {
     pub sequence: u64,
     /// Records with the same key are handed over in their order.
     pub partition_key: String,
+    /// The shard that has it; none where the source does not cut the stream.
+    pub shard: Option<String>,
     /// The record as the function gets it in `Records`.
     pub json: Value,
     /// When the record was written. Its age counts from here.
@@ -31,6 +33,17 @@ impl Record {
     }
 }
 
+/// A shard of a stream that its source cuts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// Its name.
+    pub id: String,
+    /// The shards that it came from by a resharding: it is read when they are done with.
+    pub parents: Vec<String>,
+    /// No record of it has a higher sequence; none as long as it is open.
+    pub ends_at: Option<u64>,
+}
+
 /// A stream, as one mapping sees it, with the checkpoints of that mapping.
 ///
 /// An adapter MUST keep records in the order of their sequence, and MUST have made a checkpoint
@@ -46,6 +59,19 @@ pub trait RecordSource: Send + Sync + 'static {
         after: u64,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Record>, String>> + Send;
+
+    /// The shards of the stream, closed ones included; empty, which is the default, where the source
+    /// does not cut it. What [`RecordSource::read`] gives of a shard's children has a higher
+    /// sequence than all records of the shard, and is not given before the shard is closed here.
+    fn shards(&self) -> Vec<Shard> {
+        Vec::new()
+    }
+
+    /// Completes when there have been more shards than so many.
+    fn more_shards(&self, known: usize) -> impl Future<Output = ()> + Send {
+        let _ = known;
+        std::future::pending()
+    }
 
     /// Completes when there is a record with a sequence above `after`, at once if there is one.
     fn changed(&self, after: u64) -> impl Future<Output = ()> + Send;

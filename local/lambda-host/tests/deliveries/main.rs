@@ -8,6 +8,8 @@ mod async_setup;
 mod fakes;
 mod faults;
 mod queue_mapping;
+mod shards;
 mod stream_batches;
 mod stream_failures;
 mod stream_setup;
+mod windows;

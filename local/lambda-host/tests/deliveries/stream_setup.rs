@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use crate::fakes::{FakeDestination, FakeFunction, answer, error, until};
-use lambda_host::stream_mapping::{Record, RecordSource, StreamMapping, StreamMappingSettings};
+use lambda_host::stream_mapping::{
+    Record, RecordSource, Shard, StreamMapping, StreamMappingSettings,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -20,6 +22,7 @@ pub struct MemoryStream {
     pub checkpoints: Mutex<BTreeMap<String, u64>>,
     pub saves: Mutex<Vec<u64>>,
     pub fails: Mutex<u32>,
+    pub shards: watch::Sender<Vec<Shard>>,
 }
 
 impl MemoryStream {
@@ -30,6 +33,7 @@ impl MemoryStream {
             checkpoints: Mutex::default(),
             saves: Mutex::default(),
             fails: Mutex::new(0),
+            shards: watch::channel(Vec::new()).0,
         })
     }
 
@@ -41,11 +45,16 @@ impl MemoryStream {
     }
 
     pub fn put(&self, key: &str, created: SystemTime, ballast: &str) {
+        self.put_to(None, key, created, ballast);
+    }
+
+    pub fn put_to(&self, shard: Option<&str>, key: &str, created: SystemTime, ballast: &str) {
         let mut records = self.records.lock().expect("unpoisoned");
         let sequence = records.len() as u64 + 1;
         records.push(Record {
             sequence,
             partition_key: key.to_owned(),
+            shard: shard.map(str::to_owned),
             json: json!({
                 "eventID": sequence.to_string(),
                 "eventSource": "aws:dynamodb",
@@ -55,6 +64,23 @@ impl MemoryStream {
         });
         drop(records);
         self.last.send_replace(sequence);
+    }
+
+    /// Adds a shard that came from these, which are closed by it.
+    pub fn add_shard(&self, id: &str, parents: &[&str]) {
+        let last = self.last();
+        self.shards.send_modify(|shards| {
+            for shard in shards.iter_mut() {
+                if parents.contains(&shard.id.as_str()) {
+                    shard.ends_at = Some(last);
+                }
+            }
+            shards.push(Shard {
+                id: id.to_owned(),
+                parents: parents.iter().map(|one| (*one).to_owned()).collect(),
+                ends_at: None,
+            });
+        });
     }
 
     pub fn last(&self) -> u64 {
@@ -81,6 +107,15 @@ impl RecordSource for MemoryStream {
         let records = self.records.lock().expect("unpoisoned");
         let newer = records.iter().filter(|record| record.sequence > after);
         Ok(newer.take(limit).cloned().collect())
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        self.shards.borrow().clone()
+    }
+
+    async fn more_shards(&self, known: usize) {
+        let mut shards = self.shards.subscribe();
+        let _ = shards.wait_for(|shards| shards.len() > known).await;
     }
 
     async fn changed(&self, after: u64) {

@@ -200,7 +200,7 @@ fn rules_of_both_kinds_have_their_targets() {
         },
         &Target::Kinesis {
             stream: "shop-OrderEvents".to_owned(),
-            partition_key_path: None,
+            partition_key: None,
         },
         &Target::Function {
             logical_id: "RedriveFunction".to_owned(),
@@ -285,7 +285,7 @@ fn everything_else_is_listed() {
     assert_eq!(stack.parameters[0].name, "/orders/gateway");
     assert_eq!(stack.parameters[0].value, "simulated");
     let others: Vec<&str> = stack.other.iter().map(|(id, _)| id.as_str()).collect();
-    assert_eq!(others, ["OrderEvents", "DlqPolicy", "PlaceOrderLogs"]);
+    assert_eq!(others, ["DlqPolicy", "PlaceOrderLogs"]);
     assert_eq!(stack.outputs["Api"], "http://127.0.0.1:3000/orders");
     assert_eq!(
         stack.outputs["Parking"],

@@ -137,8 +137,27 @@ fn a_rule_that_put_rule_would_refuse_is_refused() {
     assert!(event("EventBridgeRule", input).contains("not valid JSON"));
     let dead = "Pattern: {a: [1]}, DeadLetterConfig: {Type: SNS}";
     assert!(event("EventBridgeRule", dead).contains("Type: SQS"));
-    let rule = "Resources: {N: {Type: AWS::SNS::Topic}, R: {Type: AWS::Events::Rule, Properties: {EventPattern: {a: [1]}, Targets: [{Id: x, Arn: !Ref N}]}}}\n";
-    assert!(refused(rule).contains("cannot deliver to"));
+    let target = |kind: &str, more: &str| {
+        refused(&format!(
+            "Resources: {{N: {{Type: {kind}}}, R: {{Type: AWS::Events::Rule, Properties: {{EventPattern: {{a: [1]}}, Targets: [{{Id: x, Arn: !GetAtt N.Arn{more}}}]}}}}}}\n"
+        ))
+    };
+    assert!(target("AWS::Logs::LogGroup", "").contains("cannot deliver to"));
+    let stream = target("AWS::Kinesis::Stream", "");
+    assert!(
+        stream.contains("Targets[0].RoleArn is missing and required"),
+        "{stream}"
+    );
+    let role = target("AWS::Kinesis::Stream", ", RoleArn: x");
+    assert!(
+        role.contains("is the ARN of no role of this template"),
+        "{role}"
+    );
+    let path = target(
+        "AWS::Kinesis::Stream",
+        ", KinesisParameters: {PartitionKeyPath: id}",
+    );
+    assert!(path.contains("a path is `$`"), "{path}");
 }
 
 #[test]

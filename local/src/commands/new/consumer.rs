@@ -237,10 +237,10 @@ fn redriven(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
         template,
         &[
             "  StackResources:",
-            "          \"queues\": {",
-            "            \"notify-user\"",
+            "            \"queues\": {",
+            "              \"notify-user\"",
         ],
-        &format!("            \"{kebab}\": \"${{{pascal}Dlq}}\",\n"),
+        &format!("              \"{kebab}\": \"${{{pascal}Dlq}}\",\n"),
     )
 }
 

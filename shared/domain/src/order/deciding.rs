@@ -16,8 +16,8 @@ pub(super) fn decide_place(
 ) -> Result<Vec<OrderEvent>, OrderRejection> {
     match state {
         Order::Absent => Ok(vec![OrderEvent::Placed(order.clone())]),
-        Order::Placed(placed) if placed == order => Ok(vec![]),
-        Order::Placed(_) => Err(OrderRejection::DifferentOrder),
+        Order::Placed(placed, _) if placed == order => Ok(vec![]),
+        Order::Placed(..) => Err(OrderRejection::DifferentOrder),
         Order::Reserved { terms, .. }
         | Order::Confirmed { terms, .. }
         | Order::Rejected { terms, .. }
@@ -36,10 +36,11 @@ pub(super) fn decide_place(
 pub(super) fn decide_reserve(state: &Order) -> Result<Vec<OrderEvent>, OrderRejection> {
     match state {
         Order::Absent => Err(OrderRejection::Unknown),
-        Order::Placed(placed) => Ok(vec![OrderEvent::InventoryUpdated(InventoryUpdated {
+        Order::Placed(placed, at) => Ok(vec![OrderEvent::InventoryUpdated(InventoryUpdated {
             terms: placed.terms.clone(),
             reason: StockReason::Reserved,
             changes: inventory::reserved_changes(&placed.items),
+            placed_at: Some(*at),
         })]),
         Order::Reserved { .. }
         | Order::Confirmed { .. }
@@ -54,7 +55,7 @@ pub(super) fn decide_reject(
 ) -> Result<Vec<OrderEvent>, OrderRejection> {
     match state {
         Order::Absent => Err(OrderRejection::Unknown),
-        Order::Placed(placed) => Ok(vec![OrderEvent::InventoryRejected(InventoryRejected {
+        Order::Placed(placed, _) => Ok(vec![OrderEvent::InventoryRejected(InventoryRejected {
             terms: placed.terms.without_payment(),
             shortages: shortages.to_vec(),
         })]),
@@ -66,7 +67,12 @@ pub(super) fn decide_reject(
 }
 
 /// The event by which a payment is settled.
-fn settling(terms: &Terms, outcome: &ChargeOutcome, decision: Option<&str>) -> OrderEvent {
+fn settling(
+    terms: &Terms,
+    placed_at: Option<Timestamp>,
+    outcome: &ChargeOutcome,
+    decision: Option<&str>,
+) -> OrderEvent {
     let terms = terms.without_payment();
     let decision = decision.map(str::to_owned);
     match outcome {
@@ -74,6 +80,7 @@ fn settling(terms: &Terms, outcome: &ChargeOutcome, decision: Option<&str>) -> O
             terms,
             payment_id: payment.clone(),
             decision,
+            placed_at,
         }),
         ChargeOutcome::Declined(reason) => OrderEvent::PaymentFailed(PaymentFailed {
             terms,
@@ -91,10 +98,15 @@ pub(super) fn decide_payment(
         (ChargeOutcome::Approved(_) | ChargeOutcome::Declined(_), Order::Absent) => {
             Err(OrderRejection::Unknown)
         }
-        (ChargeOutcome::Approved(_) | ChargeOutcome::Declined(_), Order::Placed(_)) => {
+        (ChargeOutcome::Approved(_) | ChargeOutcome::Declined(_), Order::Placed(..)) => {
             Err(OrderRejection::OutOfTurn("its stock is not reserved"))
         }
-        (outcome, Order::Reserved { terms, .. }) => Ok(vec![settling(terms, outcome, None)]),
+        (
+            outcome,
+            Order::Reserved {
+                terms, placed_at, ..
+            },
+        ) => Ok(vec![settling(terms, *placed_at, outcome, None)]),
         (ChargeOutcome::Approved(charged), Order::Confirmed { payment, .. }) => match charged {
             Some(other) if Some(other) != payment.as_ref() => {
                 Err(OrderRejection::RefundDue(other.clone()))
@@ -129,10 +141,13 @@ pub(super) fn decide_resolution(
         Err(OrderRejection::SettledOtherwise(paid))
     };
     match (outcome, state) {
-        (outcome, Order::Absent | Order::Placed(_)) => decide_payment(outcome, state),
-        (outcome, Order::Reserved { terms, .. }) => {
-            Ok(vec![settling(terms, outcome, Some(decision))])
-        }
+        (outcome, Order::Absent | Order::Placed(..)) => decide_payment(outcome, state),
+        (
+            outcome,
+            Order::Reserved {
+                terms, placed_at, ..
+            },
+        ) => Ok(vec![settling(terms, *placed_at, outcome, Some(decision))]),
         (ChargeOutcome::Approved(charged), Order::Confirmed { payment, .. })
             if charged == payment =>
         {
@@ -174,7 +189,7 @@ pub(super) fn decide_cancel(
     };
     match state {
         Order::Absent => Err(OrderRejection::Unknown),
-        Order::Placed(placed) => cancelled(&placed.terms),
+        Order::Placed(placed, _) => cancelled(&placed.terms),
         Order::Reserved { terms, .. } => cancelled(terms),
         // Paid after all, at the last moment.
         Order::Confirmed { .. } if reason == CancelReason::Expired => Ok(vec![]),
@@ -201,7 +216,7 @@ pub(super) fn decide_cancel(
 pub(super) fn decide_release(state: &Order) -> Result<Vec<OrderEvent>, OrderRejection> {
     match state {
         Order::Absent => Err(OrderRejection::Unknown),
-        Order::Placed(_) | Order::Reserved { .. } | Order::Confirmed { .. } => Err(
+        Order::Placed(..) | Order::Reserved { .. } | Order::Confirmed { .. } => Err(
             OrderRejection::OutOfTurn("it is still to be delivered, its stock stays reserved"),
         ),
         Order::Rejected { terms, aftermath } | Order::Cancelled { terms, aftermath } => {
@@ -212,6 +227,7 @@ pub(super) fn decide_release(state: &Order) -> Result<Vec<OrderEvent>, OrderReje
                         terms: terms.clone(),
                         reason: StockReason::Released,
                         changes: inventory::negated(changes),
+                        placed_at: None,
                     })])
                 }
             }
@@ -225,7 +241,7 @@ pub(super) fn decide_refund(
 ) -> Result<Vec<OrderEvent>, OrderRejection> {
     match state {
         Order::Absent => Err(OrderRejection::Unknown),
-        Order::Placed(_) | Order::Reserved { .. } | Order::Confirmed { .. } => Err(
+        Order::Placed(..) | Order::Reserved { .. } | Order::Confirmed { .. } => Err(
             OrderRejection::OutOfTurn("it is still to be delivered, its charge stands"),
         ),
         Order::Rejected { terms, aftermath } | Order::Cancelled { terms, aftermath } => {

@@ -3,12 +3,14 @@
 use super::contact::Contact;
 use crate::ids::{OrderId, Sku, UserId};
 use crate::inventory::{Shortage, StockChange, StockReason};
+use crate::moment;
 use crate::money::{Amount, Currency};
 use crate::payment::{PaymentId, PaymentMethod};
 use crate::stored_events::stored_events;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::sealing::Sealed;
 use event_sourcing::upcaster::{Unreadable, decode_optional};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One line of an order.
@@ -127,6 +129,7 @@ pub struct OrderPlaced {
 /// Data of `InventoryUpdated` on an order's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct InventoryUpdated {
     /// Who pays how much.
     #[serde(flatten)]
@@ -136,6 +139,14 @@ pub struct InventoryUpdated {
     /// By how much each SKU's available quantity changed.
     #[serde(default)]
     pub changes: Vec<StockChange>,
+    /// When the order was placed; absent in events of before, and of other producers.
+    #[serde(
+        default,
+        with = "moment::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub placed_at: Option<Timestamp>,
 }
 
 /// Data of `InventoryRejected`.
@@ -164,6 +175,14 @@ pub struct PaymentProcessed {
     /// its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
+    /// When the order was placed; absent in events of before, and of other producers.
+    #[serde(
+        default,
+        with = "moment::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub placed_at: Option<Timestamp>,
 }
 
 /// Data of `PaymentFailed`.

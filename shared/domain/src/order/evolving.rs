@@ -8,7 +8,7 @@ impl Order {
     /// What ending the order in this state leaves to be undone.
     pub(super) fn aftermath(self) -> Aftermath {
         match self {
-            Self::Absent | Self::Placed(_) => Aftermath {
+            Self::Absent | Self::Placed(..) => Aftermath {
                 stock: HeldStock::Free,
                 money: HeldMoney::Uncharged,
             },
@@ -35,7 +35,7 @@ impl Order {
                     HeldStock::Free => Vec::new(),
                 }
             }
-            Self::Absent | Self::Placed(_) => Vec::new(),
+            Self::Absent | Self::Placed(..) => Vec::new(),
         }
     }
 
@@ -52,7 +52,7 @@ impl Order {
             Self::Rejected { aftermath, .. } | Self::Cancelled { aftermath, .. } => {
                 change(aftermath);
             }
-            Self::Absent | Self::Placed(_) | Self::Reserved { .. } | Self::Confirmed { .. } => {}
+            Self::Absent | Self::Placed(..) | Self::Reserved { .. } | Self::Confirmed { .. } => {}
         }
         self
     }

@@ -44,7 +44,7 @@ impl Order {
     pub fn is_settled(&self) -> bool {
         match self {
             Self::Absent | Self::Confirmed { .. } => true,
-            Self::Placed(_) | Self::Reserved { .. } => false,
+            Self::Placed(..) | Self::Reserved { .. } => false,
             Self::Rejected { aftermath, .. } | Self::Cancelled { aftermath, .. } => {
                 let money_is_back = match aftermath.money {
                     HeldMoney::Uncharged | HeldMoney::Refunded(_) => true,
@@ -75,7 +75,7 @@ impl Order {
     }
 
     fn awaits_payment(&self) -> bool {
-        matches!(self, Self::Placed(_) | Self::Reserved { .. })
+        matches!(self, Self::Placed(..) | Self::Reserved { .. })
     }
 }
 
@@ -145,7 +145,7 @@ fn fold(history: &[(OrderEvent, Timestamp)]) -> Order {
 fn acted_on_in(event: &OrderEvent, order: &Order) -> bool {
     match (order, event) {
         // update-inventory reserves.
-        (Order::Placed(_), OrderEvent::Placed(_)) => true,
+        (Order::Placed(..), OrderEvent::Placed(_)) => true,
         // process-payment charges.
         (Order::Reserved { .. }, OrderEvent::InventoryUpdated(updated)) => {
             updated.reason == StockReason::Reserved
@@ -158,7 +158,7 @@ fn acted_on_in(event: &OrderEvent, order: &Order) -> bool {
         }
         (
             Order::Absent
-            | Order::Placed(_)
+            | Order::Placed(..)
             | Order::Reserved { .. }
             | Order::Confirmed { .. }
             | Order::Rejected { .. }

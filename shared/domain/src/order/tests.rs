@@ -61,6 +61,7 @@ pub(super) fn reserved() -> OrderEvent {
         terms: terms(),
         reason: StockReason::Reserved,
         changes: changes(-3),
+        placed_at: Some(at(0)),
     })
 }
 
@@ -69,6 +70,7 @@ pub(super) fn released() -> OrderEvent {
         terms: terms(),
         reason: StockReason::Released,
         changes: changes(3),
+        placed_at: None,
     })
 }
 
@@ -84,6 +86,7 @@ pub(super) fn paid() -> OrderEvent {
         terms: terms(),
         payment_id: Some(charge()),
         decision: None,
+        placed_at: Some(at(0)),
     })
 }
 
@@ -485,6 +488,7 @@ fn a_free_order_is_confirmed_and_cancelled_without_a_charge() {
         terms: terms(),
         payment_id: None,
         decision: None,
+        placed_at: Some(at(0)),
     });
     given([placed(), reserved()])
         .when(free())
@@ -520,6 +524,7 @@ fn a_reserved_order_is_settled_by_a_decision_that_the_event_keeps() {
             terms: terms(),
             payment_id: Some(charge()),
             decision: decision.clone(),
+            placed_at: Some(at(0)),
         })]);
     given([placed(), reserved()])
         .when(resolve_as_failed())
@@ -680,7 +685,7 @@ proptest! {
     ) {
         let history = run(&commands);
         let Some((trigger, _)) = history.last() else { return Ok(()); };
-        let Some(shortcut) = Order::after(trigger) else { return Ok(()); };
+        let Some(shortcut) = Order::after(trigger, at(0)) else { return Ok(()); };
         let folded = fold(&history);
         let step = match trigger {
             OrderEvent::Placed(_) => OrderCommand::Reserve,

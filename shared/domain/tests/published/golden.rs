@@ -4,6 +4,7 @@
 //! files are never changed and never removed: what they hold is stored somewhere.
 
 use crate::{files, type_and_version};
+use domain::alarm::{Alarm, AlarmEvent};
 use domain::inventory::Restocked;
 use domain::notification::{NotificationEvent, NotificationState};
 use domain::order::{HeldMoney, HeldStock, Order, OrderEvent};
@@ -41,6 +42,8 @@ pub(crate) fn read(envelope: &Envelope) -> Result<Read, Unreadable> {
         read::<Restocked>(envelope)
     } else if NotificationEvent::TYPES.contains(&envelope.event_type.as_str()) {
         read::<NotificationEvent>(envelope)
+    } else if AlarmEvent::TYPES.contains(&envelope.event_type.as_str()) {
+        read::<AlarmEvent>(envelope)
     } else {
         read::<OrderEvent>(envelope)
     }
@@ -61,7 +64,10 @@ pub(crate) fn current_versions() -> impl Iterator<Item = (&'static str, u32)> {
     let of_notifications = NotificationEvent::TYPES
         .iter()
         .map(|name| (*name, current_version(NotificationEvent::upcasters(), name)));
-    of_orders.chain(of_notifications)
+    let of_alarms = AlarmEvent::TYPES
+        .iter()
+        .map(|name| (*name, current_version(AlarmEvent::upcasters(), name)));
+    of_orders.chain(of_notifications).chain(of_alarms)
 }
 
 #[test]
@@ -86,6 +92,7 @@ fn every_golden_file_is_read_and_loses_no_field() {
 fn every_version_of_every_event_has_a_golden_file() {
     assert_eq!(check(OrderEvent::upcasters()), Ok(()));
     assert_eq!(check(NotificationEvent::upcasters()), Ok(()));
+    assert_eq!(check(AlarmEvent::upcasters()), Ok(()));
     let golden = golden();
     for (event_type, current) in current_versions() {
         for version in 1..=current {
@@ -143,6 +150,16 @@ fn the_golden_streams_are_whole_and_fold_to_what_happened() {
         NotificationState::fold(notified.iter().map(|(event, at)| (event, *at))),
         NotificationState::Claimed {
             by: "request-2".into()
+        }
+    );
+    let alarm: Vec<_> = streams["alarm-failures"]
+        .values()
+        .map(|event| (decode(event).unwrap(), event.at()))
+        .collect();
+    assert_eq!(
+        Alarm::fold(alarm.iter().map(|(event, at)| (event, *at))),
+        Alarm::Cleared {
+            window: "2026-01-02T08:41:00Z".parse().unwrap()
         }
     );
 }

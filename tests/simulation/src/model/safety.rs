@@ -16,7 +16,7 @@ pub fn always(state: &State, facts: &mut Facts) -> Vec<&'static str> {
     let books = state.books;
     let is_delivered = matches!(
         order,
-        Order::Placed(_) | Order::Reserved { .. } | Order::Confirmed { .. }
+        Order::Placed(..) | Order::Reserved { .. } | Order::Confirmed { .. }
     );
     let paid = count(state, facts, "paid");
     let refunded = count(state, facts, "refunded");
@@ -53,7 +53,7 @@ pub fn at_the_end(state: &State, facts: &mut Facts) -> Vec<&'static str> {
     let books = state.books;
     let gave_back = books.charges == books.refunds;
     match facts.order(&state.history) {
-        Order::Absent | Order::Placed(_) | Order::Reserved { .. } => vec!["it ends unsettled"],
+        Order::Absent | Order::Placed(..) | Order::Reserved { .. } => vec!["it ends unsettled"],
         Order::Confirmed { .. } if books.charges == 1 && books.refunds == 0 => vec![],
         Order::Confirmed { .. } => vec!["it is delivered, and not charged exactly once"],
         Order::Rejected { aftermath, .. } | Order::Cancelled { aftermath, .. } => {

@@ -123,7 +123,7 @@ fn inventory(state: &State, message: Message, facts: &mut Facts, next: &mut Next
     let trigger = trigger(state, message, facts);
     for is_fresh in [true, false] {
         let told = if is_fresh {
-            Order::after(&trigger)
+            Order::after(&trigger, Timestamp::UNIX_EPOCH)
         } else {
             None
         };
@@ -288,7 +288,10 @@ fn finish(state: &State, worker: Worker, facts: &mut Facts, next: &mut Next) {
         Heard::Refunded => OrderCommand::RecordRefund(the_charge()),
     };
     let told = (worker.head > 0)
-        .then(|| Order::after(facts.event(state.history[usize::from(worker.head) - 1])))
+        .then(|| {
+            let last = facts.event(state.history[usize::from(worker.head) - 1]);
+            Order::after(last, Timestamp::UNIX_EPOCH)
+        })
         .flatten()
         .map(|order| (order, worker.head));
     match execute(&mut after, told, &command, facts) {
