@@ -108,38 +108,25 @@ fn note(one: &Inbound, error: &PublishError) {
     );
 }
 
+/// What a record is among those before it.
+enum Admitted {
+    Event(Envelope),
+    Duplicate,
+    Tombstone,
+    Malformed(String),
+}
+
 /// The events of a batch, once per id; what is none is given up.
 fn inbound(
     records: Vec<KafkaRecord>,
     answer: &mut KafkaAnswer,
     counts: &mut Counts,
 ) -> Vec<Inbound> {
-    let mut seen: HashMap<String, Envelope> = HashMap::new();
+    let mut seen = HashMap::new();
     let mut open = Vec::new();
     for record in records {
-        let give_up = |answer: &mut KafkaAnswer, counts: &mut Counts, cause: String| {
-            counts.given_up += 1;
-            answer.give_up(record.clone(), Failure::Permanent(cause));
-        };
-        let event = match plain_event::read(&record) {
-            Ok(Some(event)) => event,
-            Ok(None) => {
-                counts.tombstones += 1;
-                continue;
-            }
-            Err(malformed) => {
-                give_up(answer, counts, malformed.to_string());
-                continue;
-            }
-        };
-        match seen.entry(event.event_id.clone()) {
-            Entry::Occupied(first) if is_same(first.get(), &event) => counts.duplicates += 1,
-            Entry::Occupied(_) => {
-                let cause = "another event of the batch has the same eventId and says otherwise";
-                give_up(answer, counts, cause.to_owned());
-            }
-            Entry::Vacant(free) => {
-                free.insert(event.clone());
+        match admitted(&record, &mut seen) {
+            Admitted::Event(event) => {
                 let lane = lane(&record);
                 open.push(Inbound {
                     record,
@@ -147,9 +134,34 @@ fn inbound(
                     lane,
                 });
             }
+            Admitted::Duplicate => counts.duplicates += 1,
+            Admitted::Tombstone => counts.tombstones += 1,
+            Admitted::Malformed(cause) => {
+                counts.given_up += 1;
+                answer.give_up(record, Failure::Permanent(cause));
+            }
         }
     }
     open
+}
+
+/// `seen` has the events of the batch so far, by their ids.
+fn admitted(record: &KafkaRecord, seen: &mut HashMap<String, Envelope>) -> Admitted {
+    let event = match plain_event::read(record) {
+        Ok(Some(event)) => event,
+        Ok(None) => return Admitted::Tombstone,
+        Err(malformed) => return Admitted::Malformed(malformed.to_string()),
+    };
+    match seen.entry(event.event_id.clone()) {
+        Entry::Occupied(first) if is_same(first.get(), &event) => Admitted::Duplicate,
+        Entry::Occupied(_) => Admitted::Malformed(
+            "another event of the batch has the same eventId and says otherwise".to_owned(),
+        ),
+        Entry::Vacant(free) => {
+            free.insert(event.clone());
+            Admitted::Event(event)
+        }
+    }
 }
 
 /// Whether two events say the same; they may have come on different traces.
