@@ -17,23 +17,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("alarms", &[]),
     ("RecordEventsFunctionPlainEvent", &["plain"]),
     // Disabled, unless events are mirrored.
-    (
-        "MirrorEventsFunctionEventRecorded",
-        &[
-            "OrderPlaced",
-            "InventoryUpdated (reserved)",
-            "InventoryUpdated (released)",
-            "InventoryUpdated (restocked)",
-            "InventoryRejected",
-            "PaymentProcessed",
-            "PaymentFailed",
-            "PaymentRefunded",
-            "OrderCancelled",
-            "UserNotified",
-            "NotificationFailed",
-            "NotificationRetried",
-        ],
-    ),
+    ("MirrorEventsFunctionEventRecorded", RECORDED),
     ("UpdateInventoryFunctionOrderToReserve", &["OrderPlaced"]),
     (
         "UpdateInventoryFunctionOrderToRelease",
