@@ -110,7 +110,7 @@ fn note(one: &Inbound, error: &PublishError) {
 
 /// What a record is among those before it.
 enum Admitted {
-    Event(Envelope),
+    Event(Box<Envelope>),
     Duplicate,
     Tombstone,
     Malformed(String),
@@ -130,7 +130,7 @@ fn inbound(
                 let lane = lane(&record);
                 open.push(Inbound {
                     record,
-                    event,
+                    event: *event,
                     lane,
                 });
             }
@@ -159,7 +159,7 @@ fn admitted(record: &KafkaRecord, seen: &mut HashMap<String, Envelope>) -> Admit
         ),
         Entry::Vacant(free) => {
             free.insert(event.clone());
-            Admitted::Event(event)
+            Admitted::Event(Box::new(event))
         }
     }
 }

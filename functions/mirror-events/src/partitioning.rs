@@ -8,7 +8,7 @@ pub fn partition(key: &[u8], partitions: u32) -> u32 {
     (murmur2(key) & 0x7fff_ffff) % partitions.max(1)
 }
 
-/// MurmurHash2 with the seed that Kafka uses
+/// `MurmurHash2` with the seed that Kafka uses
 /// (<https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/utils/Utils.java>).
 fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;

@@ -32,7 +32,10 @@ impl Topic for Arc<Cluster> {
 }
 
 #[derive(Debug, Default)]
-struct Rows(Mutex<HashMap<String, (u64, Option<(String, Timestamp)>)>>);
+struct Rows(Mutex<HashMap<String, Row>>);
+
+/// How far it is mirrored; who has it, and until when.
+type Row = (u64, Option<(String, Timestamp)>);
 
 impl Positions for Rows {
     async fn claim(
