@@ -80,6 +80,15 @@ pub enum Command {
     /// In a fresh system, or, with --data-dir, in the one that runs on that folder (or is kept in
     /// it). A function error prints the error document and exits with 1.
     Invoke(InvokeArgs),
+    /// Bring the records of a Kafka topic to ingest-kafka, as Lambda's mapping does
+    ///
+    /// Batches of a partition, in order; a batch that fails comes again until it succeeds, and only
+    /// then its offsets are noted. Connections are plain, records may be compressed by gzip or
+    /// snappy. A second run over the same records changes nothing: every event is recorded once.
+    #[command(after_help = "Examples:\n  \
+        cargo local kafka --bootstrap 127.0.0.1:9092\n  \
+        cargo local kafka --bootstrap 127.0.0.1:9092 --until-end --offsets offsets.json")]
+    Kafka(KafkaArgs),
     /// Print an access token for the HTTP API of the `cargo local` that runs
     ///
     /// A customer sees and cancels their own orders (--sub is their user id) and places orders for
@@ -299,6 +308,28 @@ pub struct ReconcileArgs {
     #[arg(long)]
     pub json: bool,
     /// In which system
+    #[command(flatten)]
+    pub system: SystemArgs,
+}
+
+/// Which topic to bring.
+#[derive(Debug, Clone, Args)]
+pub struct KafkaArgs {
+    /// host:port of some of the cluster's brokers, with commas between
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap: String,
+    /// The topic
+    #[arg(long, value_name = "TOPIC", default_value = "order_events")]
+    pub topic: String,
+    /// Keep in this file how far each partition was brought, and go on from there [default: begin
+    /// with the oldest record]
+    #[arg(long, value_name = "FILE")]
+    pub offsets: Option<PathBuf>,
+    /// End when everything that the topic has is brought; exits with 1 if a batch does not get
+    /// through
+    #[arg(long)]
+    pub until_end: bool,
+    /// To which system
     #[command(flatten)]
     pub system: SystemArgs,
 }

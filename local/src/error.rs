@@ -115,6 +115,9 @@ pub enum LocalError {
     /// A function of a stack was not called.
     #[error(transparent)]
     Call(#[from] aws_adapters::function_calls::CallError),
+    /// A Kafka topic cannot be read.
+    #[error(transparent)]
+    Kafka(#[from] crate::commands::KafkaError),
     /// The system that a command is for cannot be reached.
     #[error(transparent)]
     System(#[from] crate::commands::SystemError),

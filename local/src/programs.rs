@@ -123,6 +123,8 @@ functions! {
     "restock-inventory" => restock_inventory::run,
     "publish-events" => publish_events::run,
     "record-events" => record_events::run,
+    "ingest-kafka" => ingest_kafka::run,
+    "mirror-events" => mirror_events::run,
     "update-inventory" => update_inventory::run,
     "process-payment" => process_payment::run,
     "payment-webhook" => payment_webhook::run,

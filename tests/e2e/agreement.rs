@@ -236,6 +236,12 @@ fn the_environment_for_cargo_lambda_watch_has_all_that_the_functions_need() {
         "STRIPE_KEY_PARAMETER",
         "STRIPE_URL",
         "SENDER_ADDRESS",
+        // What only a mirror reads.
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_TOPIC",
+        "KAFKA_SECURITY",
+        "KAFKA_CA",
+        "KAFKA_CREDENTIALS_PARAMETER",
         // Each function has another; without it the platform gets every failure.
         "DEAD_LETTER_QUEUE_URL",
     ];

@@ -61,6 +61,11 @@ const STATUS: [(&str, [u16; 14]); 18] = [
     ("GET /nowhere",             [404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404, 404]),
 ];
 
+const READINGS: &str = r#"{"readings": [{"deviceId": "fridge", "sensor": "temperature",
+    "value": 4.5, "unit": "Cel", "at": "2025-01-01T12:00:00Z"}]}"#;
+const RULE: &str = r#"{"metric": {"kind": "device", "deviceId": "fridge", "sensor": "temperature",
+    "figure": "max"}, "condition": {"kind": "above", "threshold": 8, "clear": 6}}"#;
+
 /// An issuer that is none of ours: it serves its documents as every `OpenID` provider does.
 struct Issuer {
     url: String,
@@ -211,6 +216,8 @@ async fn every_route_answers_every_caller_as_the_table_says() {
             let body = match request {
                 "POST /orders" => order(USER, "tea", 1, "1").to_string(),
                 "PUT /inventory/tea" => r#"{"restock": 1}"#.to_owned(),
+                "POST /telemetry" => READINGS.to_owned(),
+                "PUT /alarm-rules/warm" => RULE.to_owned(),
                 _ => String::new(),
             };
             let headers = [("idempotency-key", caller)];

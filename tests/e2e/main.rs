@@ -20,6 +20,7 @@ mod gateway_outage;
 mod generator;
 mod healing;
 mod interruptions;
+mod kafka;
 mod load;
 mod logs;
 mod open_api;

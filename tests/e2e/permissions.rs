@@ -12,7 +12,7 @@ use crate::repository::stack;
 use crate::system::{System, changed_template, order, permissions_folder};
 
 /// Granted and not used by any flow of the tests: function, action, and why it is granted.
-const UNUSED: [(&str, &str, &str); 17] = [
+const UNUSED: [(&str, &str, &str); 19] = [
     (
         "notify-user",
         "sqs:SendMessage",
@@ -27,6 +27,16 @@ const UNUSED: [(&str, &str, &str); 17] = [
         "publish-events",
         "sqs:SendMessage",
         "no flow has what it gives up",
+    ),
+    (
+        "mirror-events",
+        "dynamodb:Query",
+        "only with a cluster: tests/kafka/run",
+    ),
+    (
+        "mirror-events",
+        "dynamodb:UpdateItem",
+        "only with a cluster: tests/kafka/run",
     ),
     (
         "payment-webhook",

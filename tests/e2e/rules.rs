@@ -15,6 +15,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("archive", RECORDED),
     ("alarms", &["AlarmCleared", "AlarmRaised"]),
     ("RecordEventsFunctionPlainEvent", &["plain"]),
+    // Disabled, unless events are mirrored.
+    ("MirrorEventsFunctionEventRecorded", RECORDED),
     ("UpdateInventoryFunctionOrderToReserve", &["OrderPlaced"]),
     (
         "UpdateInventoryFunctionOrderToRelease",

@@ -79,8 +79,11 @@ async fn a_prefix_names_everything_anew_and_all_goes_on() {
     assert_eq!(
         tables["TableNames"],
         json!([
+            "shop-AlarmRules",
             "shop-DeadLetters",
             "shop-EventStore",
+            "shop-Insights",
+            "shop-MirrorPositions",
             "shop-Orders",
             "shop-OrdersGreen",
             "shop-Stock",

@@ -2,10 +2,10 @@
 //! customer is reached is sealed first.
 
 use aws_adapters::order_contacts::Contacts;
-use domain::order::{Order, OrderEvent, OrderRejection};
+use domain::order::{Order, OrderEvent, OrderRejection, fact_of};
 use event_sourcing::chain::Head;
 use event_sourcing::envelope::Envelope;
-use event_sourcing::execute::{ExecuteError, decode_optional, load, retrying};
+use event_sourcing::execute::{ExecuteError, load, retrying};
 use event_sourcing::failure::Failure;
 use event_sourcing::sealing::keys::Sealing;
 use event_sourcing::store::{AppendError, EventStore};
@@ -36,7 +36,7 @@ impl<S: EventStore, K: Sealing> Handler<S, K> {
                 event.event_id
             )));
         }
-        let fact = order_event(&event)?;
+        let fact = fact_of(&event).map_err(|error| Failure::from_error(&error))?;
         let data = self.contacts.sealed_data(event.data).await;
         let event = Envelope {
             data: data.map_err(|error| Failure::from_error(&error))?,
@@ -120,15 +120,6 @@ fn recorded(event: &Envelope, stream: &str) {
         stream_id = stream,
         "recorded"
     );
-}
-
-/// What the event says about an order; `None` for what is no matter of an order's own stream:
-/// stock counted elsewhere, and types that we don't know.
-fn order_event(event: &Envelope) -> Result<Option<OrderEvent>, Failure> {
-    if event.event_type == "InventoryUpdated" {
-        return Ok(None);
-    }
-    decode_optional(event).map_err(|error| Failure::from_error(&error))
 }
 
 #[cfg(test)]

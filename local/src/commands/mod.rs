@@ -6,6 +6,7 @@ mod evidence;
 mod function_table;
 mod interruption;
 pub mod invoke;
+pub mod kafka;
 pub mod load;
 pub mod new;
 pub mod rebuild;
@@ -36,6 +37,7 @@ use crate::stack::{Stack, StackOptions};
 use crate::template;
 pub use dlq::DlqError;
 use interruption::Interruption;
+pub use kafka::KafkaError;
 pub use system::SystemError;
 
 /// So long may what runs go on when a command ends.
@@ -55,6 +57,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Demo(args) => demo::run(&stack, &args).await,
         Command::Load(args) => load::run(&stack, &args).await,
         Command::Invoke(args) => invoke::run(&stack, &args).await,
+        Command::Kafka(args) => kafka::run(&stack, &args).await,
         Command::Verify(args) => verify::run(&stack, &args).await,
         Command::Rebuild(args) => rebuild::run(&stack, &args).await,
         Command::Reconcile(args) => reconcile::run(&stack, &args).await,

@@ -9,6 +9,7 @@
 //! - The consumer itself: what it was called with, with attributes ([`attribute`]).
 //! - Anything else: an event that somebody put there by hand can be redriven, the rest is parked.
 
+use crate::kafka_record;
 use crate::lambda::event_of;
 use crate::sqs_dead_letter_queue::{Message, attribute};
 use crate::stream_record;
@@ -74,6 +75,9 @@ pub fn read(consumer: &str, message: &Message) -> (Received, Option<GivenUpBatch
 pub fn event_in(payload: &Value) -> Option<Envelope> {
     if payload.get("Records").is_some() {
         return stream_record::single_event(payload);
+    }
+    if kafka_record::is_batch(payload) {
+        return kafka_record::single_event(payload);
     }
     event_of(payload.clone()).ok()
 }

@@ -15,6 +15,8 @@ use std::future::Future;
 
 /// The `source` of every event that we publish.
 pub const SOURCE: &str = "orderflow";
+/// The `source` of plain events that came through Kafka.
+pub const KAFKA_SOURCE: &str = "kafka";
 /// Most entries of one request
 /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>).
 pub const MAX_ENTRIES: usize = 10;
@@ -30,7 +32,7 @@ pub struct Entry {
     pub detail: String,
     /// When it happened.
     pub time: Timestamp,
-    /// Its stream.
+    /// Its stream; empty for a plain event.
     pub resource: String,
     /// The trace it belongs to, in the form of X-Ray.
     pub trace_header: Option<String>,
@@ -50,6 +52,7 @@ pub trait PutEvents: Send + Sync {
 pub struct EventBridgeBus {
     client: Client,
     name: String,
+    source: &'static str,
 }
 
 /// Publishes to one bus.
@@ -63,8 +66,23 @@ impl EventBridgePublisher {
     /// A publisher to `bus` (a name or an ARN).
     #[must_use]
     pub fn new(client: Client, bus: impl Into<String>) -> Self {
-        let name = bus.into();
-        Self::over(EventBridgeBus { client, name })
+        let (name, source) = (bus.into(), SOURCE);
+        Self::over(EventBridgeBus {
+            client,
+            name,
+            source,
+        })
+    }
+
+    /// A publisher of what came through Kafka: plain events, which are recorded first.
+    #[must_use]
+    pub fn from_kafka(client: Client, bus: impl Into<String>) -> Self {
+        let (name, source) = (bus.into(), KAFKA_SOURCE);
+        Self::over(EventBridgeBus {
+            client,
+            name,
+            source,
+        })
     }
 }
 
@@ -75,6 +93,43 @@ impl<B: PutEvents> EventBridgePublisher<B> {
             bus,
             waits: FullJitter::CALL,
         }
+    }
+
+    /// Publishes events and answers for each of them, in the given order. An event is not
+    /// published before an earlier one of the same lane was taken; `lanes` has one for each.
+    pub async fn publish_in_lanes(
+        &self,
+        events: &[Envelope],
+        lanes: &[&str],
+    ) -> Vec<Result<(), PublishError>> {
+        let mut results: Vec<Option<Result<(), PublishError>>> = vec![None; events.len()];
+        let mut waits = backon::BackoffBuilder::build(self.waits);
+        while let Some(batch) = next_batch(events, lanes, &mut results) {
+            let (indexes, entries): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let answers = budget::in_time(self.bus.put(entries)).await;
+            let answers = answers.unwrap_or_else(|late| {
+                vec![Err(PublishError::Unavailable(late.to_string())); indexes.len()]
+            });
+            let failed = answers.iter().any(Result::is_err);
+            for (at, answer) in indexes.into_iter().zip(answers) {
+                results[at] = Some(answer);
+            }
+            if failed {
+                match waits.next() {
+                    Some(wait) if budget::allows(wait) => tokio::time::sleep(wait).await,
+                    _ => break,
+                }
+            }
+        }
+        let unsent = || {
+            Err(PublishError::Unavailable(
+                "not sent: the bus did not take an earlier event".into(),
+            ))
+        };
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(unsent))
+            .collect()
     }
 }
 
@@ -103,11 +158,11 @@ impl EventBridgeBus {
     fn request_entry(&self, entry: Entry) -> PutEventsRequestEntry {
         PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
-            .source(SOURCE)
+            .source(self.source)
             .detail_type(entry.detail_type)
             .detail(entry.detail)
             .time(DateTime::from_millis(entry.time.as_millisecond()))
-            .resources(entry.resource)
+            .set_resources((!entry.resource.is_empty()).then(|| vec![entry.resource]))
             .set_trace_header(entry.trace_header)
             .build()
     }
@@ -161,53 +216,31 @@ fn result_of(entry: &PutEventsResultEntry) -> Result<(), PublishError> {
 
 impl<B: PutEvents> EventPublisher for EventBridgePublisher<B> {
     async fn publish(&self, events: &[Envelope]) -> Vec<Result<(), PublishError>> {
-        let mut results: Vec<Option<Result<(), PublishError>>> = vec![None; events.len()];
-        let mut waits = backon::BackoffBuilder::build(self.waits);
-        while let Some(batch) = next_batch(events, &mut results) {
-            let (indexes, entries): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let answers = budget::in_time(self.bus.put(entries)).await;
-            let answers = answers.unwrap_or_else(|late| {
-                vec![Err(PublishError::Unavailable(late.to_string())); indexes.len()]
-            });
-            let failed = answers.iter().any(Result::is_err);
-            for (at, answer) in indexes.into_iter().zip(answers) {
-                results[at] = Some(answer);
-            }
-            if failed {
-                match waits.next() {
-                    Some(wait) if budget::allows(wait) => tokio::time::sleep(wait).await,
-                    _ => break,
-                }
-            }
-        }
-        let unsent = || {
-            Err(PublishError::Unavailable(
-                "not sent: the bus did not take an earlier event".into(),
-            ))
-        };
-        results
-            .into_iter()
-            .map(|result| result.unwrap_or_else(unsent))
-            .collect()
+        let lanes: Vec<_> = events
+            .iter()
+            .map(|event| event.stream_id.as_deref().unwrap_or_default())
+            .collect();
+        self.publish_in_lanes(events, &lanes).await
     }
 }
 
 /// The next request out of the events that were not taken yet: within the limits, and of
-/// each stream the earliest such event only, so that order is kept whichever entries fail.
-/// Events that can never be sent get their result here and hold back their stream. `None`
+/// each lane the earliest such event only, so that order is kept whichever entries fail.
+/// Events that can never be sent get their result here and hold back their lane. `None`
 /// when nothing is left to send.
 fn next_batch(
     events: &[Envelope],
+    lanes: &[&str],
     results: &mut [Option<Result<(), PublishError>>],
 ) -> Option<Vec<(usize, Entry)>> {
     let mut batch = Vec::new();
     let mut bytes = 0;
-    let mut streams = HashSet::new();
-    for (at, event) in events.iter().enumerate() {
+    let mut open = HashSet::new();
+    for (at, (event, lane)) in events.iter().zip(lanes).enumerate() {
         if batch.len() == MAX_ENTRIES {
             break;
         }
-        if results[at] == Some(Ok(())) || !streams.insert(event.stream_id.as_deref()) {
+        if results[at] == Some(Ok(())) || !open.insert(lane) {
             continue;
         }
         if matches!(&results[at], Some(Err(error)) if error.retry() == Retry::Never) {
@@ -237,7 +270,11 @@ mod tests {
         events: &[Envelope],
         results: &mut [Option<Result<(), PublishError>>],
     ) -> Option<Vec<usize>> {
-        let batch = next_batch(events, results)?;
+        let lanes: Vec<_> = events
+            .iter()
+            .map(|event| event.stream_id.as_deref().unwrap_or_default())
+            .collect();
+        let batch = next_batch(events, &lanes, results)?;
         Some(batch.into_iter().map(|(at, _)| at).collect())
     }
 

@@ -194,21 +194,55 @@ async fn give_up(
     Ok(())
 }
 
-/// Serves a consumer of a table's stream: like [`serve_consumer`], record by record. A redrive
-/// calls with one record, whose failure is the call's.
+/// What a handler of a batch of records came to: which have to come again, and which are given up.
+pub trait RecordsAnswer {
+    /// What was given up: what the function is called with to try each record alone again, and why.
+    fn given_up(&self) -> Vec<(Value, Failure)>;
+
+    /// Settles what was given up: `kept` says whether the dead-letter queue has a record. What it
+    /// has not comes again.
+    fn settle(&mut self, kept: &[bool]);
+
+    /// What the platform is told. What was given up and is not settled comes again.
+    ///
+    /// # Errors
+    /// The failure of the whole call, where records cannot be told apart.
+    fn into_answer(self, is_redrive: bool) -> Result<Value, Failure>;
+}
+
+impl RecordsAnswer for BatchAnswer {
+    fn given_up(&self) -> Vec<(Value, Failure)> {
+        let given_up = BatchAnswer::given_up(self).iter();
+        given_up
+            .map(|one| (one.payload(), one.failure.clone()))
+            .collect()
+    }
+
+    fn settle(&mut self, kept: &[bool]) {
+        BatchAnswer::settle(self, kept);
+    }
+
+    fn into_answer(self, _: bool) -> Result<Value, Failure> {
+        Ok(self.into_payload())
+    }
+}
+
+/// Serves a consumer of a stream (of a table, of a Kafka topic): like [`serve_consumer`], record by
+/// record. A redrive calls with one record, whose failure is the call's.
 ///
 /// # Errors
 /// When the runtime API cannot be reached.
-pub async fn serve_stream<Q, F, Fut>(queue: Option<Q>, handle: F) -> Result<(), Error>
+pub async fn serve_stream<Q, F, Fut, A>(queue: Option<Q>, handle: F) -> Result<(), Error>
 where
     Q: DeadLetterQueue,
     F: Fn(Value) -> Fut,
-    Fut: Future<Output = Result<BatchAnswer, Failure>>,
+    Fut: Future<Output = Result<A, Failure>>,
+    A: RecordsAnswer,
 {
     let (queue, handle) = (queue.as_ref(), &handle);
     serve(|invocation| async move {
         let payload = invocation.payload.clone();
-        let handled: Handled<'_, BatchAnswer> = Box::pin(handle(payload));
+        let handled: Handled<'_, A> = Box::pin(handle(payload));
         let answer = handled.await?;
         settle_batch(queue, &invocation, answer).await
     })
@@ -219,26 +253,24 @@ where
 /// handler.
 ///
 /// # Errors
-/// Of a redrive, why its record was given up.
-pub async fn settle_batch<Q: DeadLetterQueue>(
+/// Of a redrive, why its record was given up; what the answer is where it is a failure.
+pub async fn settle_batch<Q: DeadLetterQueue, A: RecordsAnswer>(
     queue: Option<&Q>,
     call: &Invocation,
-    mut answer: BatchAnswer,
+    mut answer: A,
 ) -> Result<Value, Failure> {
+    let given_up = answer.given_up();
     if call.is_redrive() {
-        return match answer.given_up().first() {
-            Some(given_up) => Err(given_up.failure.clone()),
-            None => Ok(answer.into_payload()),
+        return match given_up.into_iter().next() {
+            Some((_, failure)) => Err(failure),
+            None => answer.into_answer(true),
         };
     }
     let mut kept = Vec::new();
-    for given_up in answer.given_up() {
+    for (payload, failure) in given_up {
         let sent = match queue {
-            Some(queue) => {
-                let payload = given_up.payload();
-                give_up(queue, payload, &given_up.failure, &call.request_id).await
-            }
-            None => Err(given_up.failure.clone()),
+            Some(queue) => give_up(queue, payload, &failure, &call.request_id).await,
+            None => Err(failure),
         };
         if let Err(failure) = &sent {
             tracing::error!(class = failure.class(), reason = %failure, "record comes again");
@@ -246,7 +278,7 @@ pub async fn settle_batch<Q: DeadLetterQueue>(
         kept.push(sent.is_ok());
     }
     answer.settle(&kept);
-    Ok(answer.into_payload())
+    answer.into_answer(false)
 }
 
 /// Serves a function behind the HTTP API; a problem is an answer, too.

@@ -4,7 +4,8 @@
 //! [`dynamodb_event_store`], [`dynamodb_stock`], [`dynamodb_order_summaries`],
 //! [`order_tables`] (which rows are live), [`order_projection`] (events into rows),
 //! [`eventbridge_publisher`], [`publications`] (the markers that it leaves),
-//! [`dynamodb_stored_events`] (the events of a period), [`stream_record`], [`table_items`],
+//! [`dynamodb_stored_events`] (the events of a period), [`stream_record`], [`kafka_record`],
+//! [`table_items`],
 //! [`http_api`] (requests, callers, answers and problems), [`visible_orders`] (the store as a caller
 //! may see it), [`telemetry`], [`trace`], [`metrics`], [`lambda`] (the glue to the runtime); with their
 //! features `dynamodb_subject_keys`, `kms_key_service`, `order_contacts` (personal data under keys
@@ -26,6 +27,8 @@ pub mod dynamodb_feed;
 #[cfg(feature = "insights")]
 pub mod dynamodb_insights;
 pub mod dynamodb_item;
+#[cfg(feature = "mirroring")]
+pub mod dynamodb_mirror_positions;
 pub mod dynamodb_order_summaries;
 pub mod dynamodb_snapshots;
 pub mod dynamodb_stock;
@@ -37,6 +40,7 @@ pub mod eventbridge_publisher;
 #[cfg(feature = "invoke")]
 pub mod function_calls;
 pub mod http_api;
+pub mod kafka_record;
 #[cfg(feature = "kinesis")]
 pub mod kinesis_records;
 #[cfg(feature = "sealing")]

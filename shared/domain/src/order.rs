@@ -13,7 +13,7 @@ mod sweeping;
 pub use contact::{Contact, NoContact, NobodysContact, PlainContact, place_of};
 pub use events::{
     CancelReason, InventoryRejected, InventoryUpdated, OrderCancelled, OrderEvent, OrderLine,
-    OrderPlaced, PaymentFailed, PaymentProcessed, PaymentRefunded, Terms,
+    OrderPlaced, PaymentFailed, PaymentProcessed, PaymentRefunded, Terms, fact_of,
 };
 pub use placing::{
     InvalidField, MAX_LINES, MAX_QUANTITY, MAX_SKUS, MAX_UNIT_PRICE, OrderRequest, check_price,

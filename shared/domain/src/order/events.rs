@@ -7,7 +7,9 @@ use crate::moment;
 use crate::money::{Amount, Currency};
 use crate::payment::{PaymentId, PaymentMethod};
 use crate::stored_events::stored_events;
+use event_sourcing::envelope::Envelope;
 use event_sourcing::sealing::Sealed;
+use event_sourcing::upcaster::{Unreadable, decode_optional};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -219,6 +221,18 @@ pub struct OrderCancelled {
     pub terms: Terms,
     /// Why.
     pub reason: CancelReason,
+}
+
+/// What a plain event of another producer says about an order; `None` for what is no matter of an
+/// order's own stream: stock counted elsewhere, and types that we don't know.
+///
+/// # Errors
+/// [`Unreadable`], when it is about an order and does not say what it must.
+pub fn fact_of(event: &Envelope) -> Result<Option<OrderEvent>, Unreadable> {
+    if event.event_type == "InventoryUpdated" {
+        return Ok(None);
+    }
+    decode_optional(event)
 }
 
 impl OrderEvent {
