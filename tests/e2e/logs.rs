@@ -10,7 +10,7 @@ use crate::system::eventually;
 
 /// Most bytes of log lines that a happy order of two SKUs may cost at the level `INFO` when hardly
 /// any others share its batches. With them it is less: a batch has one line.
-const MAX_BYTES_PER_ORDER: usize = 2900;
+const MAX_BYTES_PER_ORDER: usize = 2048;
 const ORDERS: usize = 10;
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
 

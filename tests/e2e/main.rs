@@ -19,6 +19,7 @@ mod feed;
 mod gateway_outage;
 mod generator;
 mod healing;
+mod insights;
 mod interruptions;
 mod kafka;
 mod load;

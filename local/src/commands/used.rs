@@ -1,5 +1,5 @@
-//! What a run used of AWS. Functions that a schedule calls are left out: what they take goes by
-//! the minute and not by the order.
+//! What a run used of AWS. Functions that a schedule calls, or that read a stream in tumbling windows,
+//! are left out: what they take goes by the minute and not by the order.
 
 use std::collections::BTreeSet;
 use std::ops::{AddAssign, Sub};
@@ -43,10 +43,10 @@ pub(super) struct Used {
 impl Used {
     /// The counters now.
     pub(super) fn of(stack: &Stack) -> Self {
-        let scheduled: BTreeSet<String> = scheduled(stack.template()).collect();
+        let by_time = by_time(stack.template());
         let mut stats = stack.host().stats();
-        stats.retain(|name, _| !scheduled.contains(name));
-        let callers: BTreeSet<String> = scheduled.iter().map(|one| programs::caller(one)).collect();
+        stats.retain(|name, _| !by_time.contains(name));
+        let callers: BTreeSet<String> = by_time.iter().map(|one| programs::caller(one)).collect();
         let meter = stack.endpoint().meter();
         let service = |service: &str| {
             meter.total(|call| call.service == service && !callers.contains(&call.caller))
@@ -91,15 +91,20 @@ fn subject_keys(template: &sam_template::Stack) -> Option<String> {
     Some(table.name.clone())
 }
 
-/// Names of the functions that a schedule calls.
-fn scheduled(template: &sam_template::Stack) -> impl Iterator<Item = String> + '_ {
+/// Names of the functions that the clock calls: by a schedule, or with a window of a stream.
+fn by_time(template: &sam_template::Stack) -> BTreeSet<String> {
     let targets = template.schedules.iter().flat_map(|one| &one.targets);
-    targets.filter_map(|target| match &target.target {
-        sam_template::Target::Function { logical_id } => {
-            Some(template.function(logical_id)?.name.clone())
-        }
+    let scheduled = targets.filter_map(|target| match &target.target {
+        sam_template::Target::Function { logical_id } => Some(logical_id),
         _ => None,
-    })
+    });
+    let mappings = template.mappings.iter();
+    let windowed = mappings.filter(|mapping| mapping.tumbling_window.is_some());
+    let windowed = windowed.map(|mapping| &mapping.function);
+    scheduled
+        .chain(windowed)
+        .filter_map(|logical_id| Some(template.function(logical_id)?.name.clone()))
+        .collect()
 }
 
 fn is_behind_api(stack: &Stack, name: &str) -> bool {

@@ -39,19 +39,27 @@ impl Wanted {
     /// A customer's token.
     #[must_use]
     pub fn customer(user: &str) -> Self {
-        Self::own(user, [Scope::OrdersRead, Scope::OrdersWrite])
+        Self::own(user, &[Scope::OrdersRead, Scope::OrdersWrite])
     }
 
     /// An operator's token.
     #[must_use]
     pub fn operator() -> Self {
-        Self::own(OPERATOR, [Scope::OrdersOperate, Scope::InventoryWrite])
+        let scopes = [
+            Scope::OrdersOperate,
+            Scope::InventoryWrite,
+            Scope::TelemetryWrite,
+        ];
+        Self::own(OPERATOR, &scopes)
     }
 
-    fn own(subject: &str, scopes: [Scope; 2]) -> Self {
+    fn own(subject: &str, scopes: &[Scope]) -> Self {
         Self {
             subject: subject.to_owned(),
-            scopes: scopes.map(|scope| scope.as_str().to_owned()).into(),
+            scopes: scopes
+                .iter()
+                .map(|scope| scope.as_str().to_owned())
+                .collect(),
             audience: None,
             seconds: OWN_SECONDS,
         }
