@@ -53,10 +53,13 @@ impl Earlier {
         self.minutes.insert(minute, parts);
     }
 
-    /// Learns a part that is in the table now: written, met or adopted.
+    /// Learns a part that is in the table now: written, met or adopted. Of a minute that was not
+    /// looked up nothing is learnt: looking it up will bring this part with all others.
     pub fn learn_part(&mut self, part: &Part) {
         let own = (part.key.window == self.window).then_some(part.key.seq);
-        let parts = self.minutes.entry(part.key.minute).or_default();
+        let Some(parts) = self.minutes.get_mut(&part.key.minute) else {
+            return;
+        };
         if own.is_some() {
             parts.retain(|(seq, _)| *seq != own);
         }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 /// How many digits may stand behind the point.
 pub const MAX_PLACES: u32 = 18;
 const ONE: i128 = 1_000_000_000_000_000_000;
+const MILLIONTH: i128 = 1_000_000_000_000;
 
 /// Why a text is not an exact number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -91,18 +92,29 @@ impl Exact {
         self.0 as f64 / ONE as f64
     }
 
-    /// At most how many bytes it takes in a state: 7 bits a byte and one for the point.
+    /// At most how many bytes it takes in a state: 7 bits a byte, one for the point, one for the
+    /// sign.
     pub(crate) fn weight(self) -> usize {
-        let bits = 128 - self.0.unsigned_abs().leading_zeros();
+        let (digits, _) = self.shortest();
+        let bits = 128 - digits.unsigned_abs().leading_zeros();
         bits as usize / 7 + 2
     }
 
     /// The digits without the zeros at their end, and how many of them stand behind the point.
     fn shortest(self) -> (i128, u32) {
         let (mut digits, mut places) = (self.0, MAX_PLACES);
+        // Most numbers have few places, and then few digits.
+        if digits % MILLIONTH == 0 {
+            (digits, places) = (digits / MILLIONTH, 6);
+            if let Ok(mut few) = i64::try_from(digits) {
+                while places > 0 && few % 10 == 0 {
+                    (few, places) = (few / 10, places - 1);
+                }
+                return (i128::from(few), places);
+            }
+        }
         while places > 0 && digits % 10 == 0 {
-            digits /= 10;
-            places -= 1;
+            (digits, places) = (digits / 10, places - 1);
         }
         (digits, places)
     }

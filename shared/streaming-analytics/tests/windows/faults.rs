@@ -2,10 +2,6 @@
 
 use crate::consumer::{Died, Process, Table};
 use crate::producer::{Event, START, Said, timestamp};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use proptest::prelude::*;
-use streaming_analytics::codec::Damaged;
 use streaming_analytics::counts::Counts;
 use streaming_analytics::earlier::{Earlier, NotLookedUp};
 use streaming_analytics::part::{LambdaWindow, SequenceNumber};
@@ -15,7 +11,7 @@ use streaming_analytics::state::{Arrival, Folded, Limits, State};
 use streaming_analytics::window::{Lateness, Minute};
 
 /// An order that was placed some milliseconds after the start, and taken at once.
-fn order(number: usize, at: i64) -> Arrival {
+pub fn order(number: usize, at: i64) -> Arrival {
     delivered(number, number, at, at)
 }
 
@@ -38,7 +34,7 @@ fn delivered(place: usize, number: usize, at: i64, arrived: i64) -> Arrival {
     }
 }
 
-fn window(shard: &str, number: i64) -> LambdaWindow {
+pub fn window(shard: &str, number: i64) -> LambdaWindow {
     LambdaWindow::new(shard, timestamp(START + number * 60_000))
 }
 
@@ -46,13 +42,13 @@ fn minute() -> Minute {
     Minute::of(timestamp(START)).unwrap()
 }
 
-const LARGE: Limits = Limits {
+pub const LARGE: Limits = Limits {
     state: 1_000_000,
     part: 1_000_000,
 };
 
 /// A new process of the window, which dies after some steps if told to.
-fn process<'a>(
+pub fn process<'a>(
     table: &'a mut Table,
     window: &LambdaWindow,
     limits: Limits,
@@ -188,6 +184,44 @@ fn what_an_attempt_under_other_limits_left_over_does_not_count() {
 }
 
 #[test]
+fn a_part_that_begins_elsewhere_is_replaced_though_it_covers_more() {
+    let (mut table, window) = (Table::default(), window("s", 0));
+    let died =
+        process(&mut table, &window, filled_by(5), Some(12)).invoke(None, &ten_orders(), false);
+    assert!(matches!(died, Err(Died)));
+    assert_eq!(table.parts(), 2, "of the first five and of the others");
+    let kept = process(&mut table, &window, filled_by(7), None)
+        .invoke(None, &ten_orders()[..7], false)
+        .unwrap();
+    process(&mut table, &window, filled_by(2), None)
+        .invoke(Some(&kept), &ten_orders()[7..], true)
+        .unwrap();
+    assert_eq!((table.replaced, table.parts()), (2, 3));
+    assert_eq!(counts(&table), on_time(10));
+}
+
+#[test]
+fn a_minute_of_which_only_an_own_part_is_known_is_looked_up_all_the_same() {
+    let mut table = Table::default();
+    consume(&mut table, &window("s", 0), &[order(0, 1_000)]);
+    let unreadable = Arrival {
+        record: Record::parse(b"?"),
+        ..delivered(1, 1, 1_000, 2_000)
+    };
+    let other = window("t", 0);
+    let limits = Limits { state: 0, part: 0 };
+    process(&mut table, &other, limits, None)
+        .invoke(None, &[unreadable, delivered(2, 0, 1_000, 3_000)], true)
+        .unwrap();
+    let expected = Counts {
+        duplicate: 1,
+        malformed: 1,
+        ..on_time(1)
+    };
+    assert_eq!(counts(&table), expected);
+}
+
+#[test]
 fn an_event_that_comes_again_is_a_duplicate_in_its_window_in_a_later_one_and_in_another_shard() {
     let mut table = Table::default();
     consume(
@@ -299,101 +333,4 @@ fn a_record_that_a_state_has_folded_is_not_folded_again() {
     let once = state.clone();
     assert_eq!(fold(&mut state), Ok(Folded::Already));
     assert_eq!(state, once);
-}
-
-#[test]
-fn a_state_of_other_software_is_refused() {
-    let decode = |text: &str| State::decode(window("s", 0), text).unwrap_err();
-    assert_eq!(decode("!"), Damaged::NotBase64);
-    assert_eq!(decode(""), Damaged::Empty);
-    assert_eq!(decode("Ag"), Damaged::Version(2));
-    assert!(matches!(decode("AQ"), Damaged::Content(_)));
-    let state = State::new(window("s", 0)).encode().unwrap();
-    assert!(matches!(decode(&(state + "AAAA")), Damaged::Content(_)));
-}
-
-/// The bytes of a state that holds much.
-fn rich_state() -> Vec<u8> {
-    let mut table = Table::default();
-    let said = [
-        Said::Placed {
-            user: 3,
-            lines: vec![(1, 2), (2, 3)],
-        },
-        Said::Confirmed {
-            cents: 995,
-            currency: "EUR",
-            took_ms: Some(1_500),
-        },
-        Said::Reading {
-            device: 1,
-            sensor: "door",
-            thousandths: -18_250,
-        },
-        Said::Garbage,
-    ];
-    let arrival = |(number, said): (usize, Said)| {
-        let event = Event {
-            number,
-            key: 0,
-            at: START + 1_000,
-            said,
-        };
-        Arrival {
-            sequence: SequenceNumber::parse(&(number + 1).to_string()).unwrap(),
-            arrived: timestamp(START + 1_000),
-            record: Record::parse(&event.data()),
-        }
-    };
-    let batch: Vec<_> = (0..).zip(said).map(arrival).collect();
-    let text = process(&mut table, &window("s", 0), LARGE, None)
-        .invoke(None, &batch, false)
-        .unwrap();
-    STANDARD_NO_PAD.decode(text).unwrap()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    STANDARD_NO_PAD.encode(bytes)
-}
-
-/// Goes on from a text, whatever it holds.
-fn goes_on_from(text: &str) {
-    let window = window("s", 0);
-    if State::decode(window.clone(), text).is_err() {
-        return;
-    }
-    let mut table = Table::default();
-    let batch: Vec<_> = (100..120).map(|number| order(number, 1_000)).collect();
-    let mut process = process(&mut table, &window, LARGE, None);
-    process.invoke(Some(text), &batch, true).unwrap();
-    for minute in table.minutes() {
-        let _ = MinuteResult::of(minute, &table.parts_of(minute))
-            .encode()
-            .unwrap();
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_text_is_a_state_or_damaged(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,40}") {
-        goes_on_from(&text);
-        goes_on_from(&base64(&bytes));
-        goes_on_from(&base64(&[&[1], &bytes[..]].concat()));
-    }
-
-    #[test]
-    fn a_state_with_any_bytes_changed_is_a_state_or_damaged(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
-        cut in prop::option::of(any::<prop::sample::Index>()),
-    ) {
-        let mut bytes = rich_state();
-        for (place, byte) in changes {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
-        }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
-        goes_on_from(&base64(&bytes));
-    }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod limits;
 mod producer;
 mod reference;
+mod texts;
 
 use consumer::{Faults, Table};
 use producer::{Delivery, deliveries};
