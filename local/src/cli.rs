@@ -89,6 +89,16 @@ pub enum Command {
         cargo local kafka --bootstrap 127.0.0.1:9092\n  \
         cargo local kafka --bootstrap 127.0.0.1:9092 --until-end --offsets offsets.json")]
     Kafka(KafkaArgs),
+    /// Send readings of devices to the `cargo local` that runs
+    ///
+    /// FILE has one reading per line (JSON): {deviceId, sensor, value, unit, at, eventId?}; blank
+    /// lines are skipped. With --simulate, cold stores, shelves and doors that there are not send
+    /// readings each second, until Ctrl-C or for --for; now and then one of the stores warms up.
+    /// What the API refuses is named with its line, and ends it with 1.
+    #[command(after_help = "Examples:\n  \
+        cargo local telemetry readings.jsonl\n  \
+        cargo local telemetry --simulate --devices 20 --for 2m --seed 7")]
+    Telemetry(TelemetryArgs),
     /// Print an access token for the HTTP API of the `cargo local` that runs
     ///
     /// A customer sees and cancels their own orders (--sub is their user id) and places orders for
@@ -173,6 +183,8 @@ impl StackArgs {
 
 /// Where `cargo local` serves AWS, unless it is told another port.
 pub(crate) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:4566";
+/// Where `cargo local` serves the HTTP API.
+const DEFAULT_API: &str = "http://127.0.0.1:3000";
 
 /// The system that an operator's command works on: a running `cargo local`, unless it is said.
 #[derive(Debug, Clone, Args)]
@@ -334,6 +346,36 @@ pub struct KafkaArgs {
     pub system: SystemArgs,
 }
 
+/// Which readings.
+#[derive(Debug, Clone, Args)]
+pub struct TelemetryArgs {
+    /// Readings, one per line
+    #[arg(value_name = "FILE", required_unless_present = "simulate")]
+    pub file: Option<PathBuf>,
+    /// Make readings up
+    #[arg(long, conflicts_with = "file")]
+    pub simulate: bool,
+    /// So many devices of each kind
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "simulate",
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub devices: u16,
+    /// How long, such as 90s or 10m [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", requires = "simulate", value_parser = token_seconds)]
+    pub seconds: Option<u64>,
+    /// The same seed makes the same values up
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "simulate")]
+    pub seed: u64,
+    /// The HTTP API that runs
+    #[arg(long, value_name = "URL", default_value = DEFAULT_API)]
+    pub api: String,
+    /// Its AWS endpoint, which gives tokens
+    #[arg(long, value_name = "URL", default_value = DEFAULT_ENDPOINT)]
+    pub aws_endpoint: String,
+    /// Those of the system that runs on this folder, instead
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["api", "aws_endpoint"])]
+    pub data_dir: Option<PathBuf>,
+}
+
 /// Which token.
 #[derive(Debug, Clone, Args)]
 pub struct TokenArgs {
@@ -341,11 +383,11 @@ pub struct TokenArgs {
     /// --operator]
     #[arg(long, value_name = "SUBJECT", required_unless_present = "operator")]
     pub sub: Option<String>,
-    /// What it allows: orders:read, orders:write, orders:operate, inventory:write [default:
-    /// orders:read,orders:write; none of them with --operator]
+    /// What it allows: orders:read, orders:write, orders:operate, inventory:write,
+    /// telemetry:write [default: orders:read,orders:write; none of them with --operator]
     #[arg(long, value_name = "SCOPE,...", value_delimiter = ',')]
     pub scope: Option<Vec<String>>,
-    /// An operator's: orders:operate and inventory:write, too
+    /// An operator's: orders:operate, inventory:write and telemetry:write, too
     #[arg(long)]
     pub operator: bool,
     /// How long it is good for, such as 90s, 10m, 1h or 7d; 30 days at most

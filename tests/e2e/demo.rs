@@ -10,6 +10,7 @@ fn the_demo_comes_to_what_its_samples_expect() {
     assert!(output.status.success(), "{said}\n{errors}");
     assert!(said.contains("No dead letters."), "{said}");
     assert!(said.contains("All 7 invariants hold."), "{said}");
+    assert!(said.contains("minute (UTC)  placed  confirmed"), "{said}");
     assert!(
         !said.contains('\u{1b}'),
         "no colours where there is no terminal"

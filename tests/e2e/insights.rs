@@ -10,7 +10,7 @@ use streaming_analytics::insights_table::contract;
 
 use crate::shop::{Shop, ordered_by};
 use crate::store_contract::a_store;
-use crate::system::eventually;
+use crate::system::{System, eventually, run};
 
 /// Windows of a second, and minutes that wait for nobody: what is tested takes no minutes.
 const AT_ONCE: [(&str, &str); 2] = [
@@ -161,6 +161,49 @@ async fn a_cold_store_that_warms_up_raises_one_alarm_that_is_published_and_clear
     })
     .await;
     shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_of_a_file_are_taken_and_a_bad_one_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let system = System::start(&[
+        "--data-dir",
+        folder.path().to_str().unwrap(),
+        "--parameter",
+        "AnalyticsWindowSeconds=1",
+    ]);
+    let file = folder.path().join("readings.jsonl");
+    let at = seconds_ago(1);
+    let reading = json!({"deviceId": "shelf", "sensor": "weight", "value": 41.25, "unit": "kg",
+        "at": at});
+    std::fs::write(&file, format!("{reading}\n\n{reading}\n")).unwrap();
+    let of_file = || {
+        let (file, folder) = (file.to_str().unwrap(), folder.path().to_str().unwrap());
+        run(&["telemetry", file, "--data-dir", folder])
+    };
+    let sent = of_file();
+    let said = String::from_utf8_lossy(&sent.stdout).into_owned();
+    assert!(sent.status.success(), "{said}");
+    assert_eq!(said, "2 readings are taken.\n");
+    eventually("the reading is told once", async || {
+        let device = system.get("/devices/shelf").await.json();
+        let readings = device["readings"].as_array()?.clone();
+        (readings.len() == 1 && readings[0]["count"] == 1).then_some(())
+    })
+    .await;
+    for (line, named) in [
+        ("{", "must be JSON"),
+        (r#"{"deviceId": "x"}"#, "readings[0].sensor"),
+    ] {
+        std::fs::write(&file, line).unwrap();
+        let refused = of_file();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(named), "{said}");
+    }
+    let simulated = ["telemetry", "--simulate", "--for", "1s", "--data-dir"];
+    let simulated = run(&[&simulated, [folder.path().to_str().unwrap()].as_slice()].concat());
+    let said = String::from_utf8_lossy(&simulated.stdout).into_owned();
+    assert_eq!(said, "9 readings are taken.\n");
 }
 
 #[tokio::test]

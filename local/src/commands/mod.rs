@@ -17,6 +17,7 @@ mod state;
 mod step_by_step;
 mod system;
 mod table;
+pub mod telemetry;
 mod text_file;
 pub mod token;
 pub mod up;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Rebuild(args) => rebuild::run(&stack, &args).await,
         Command::Reconcile(args) => reconcile::run(&stack, &args).await,
         Command::Dlq(what) => dlq::run(&stack, &what).await,
+        Command::Telemetry(args) => telemetry::run(&args).await,
         Command::Token(args) => token::run(&args).await,
         Command::New(what) => new::run(&stack, &what),
     }

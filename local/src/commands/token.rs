@@ -55,13 +55,13 @@ fn wanted(args: &TokenArgs) -> Wanted {
         scopes.collect()
     };
     let customer = [Scope::OrdersRead, Scope::OrdersWrite];
-    let mut scopes = match &args.scope {
+    let mut scopes: Vec<_> = match &args.scope {
         Some(scopes) => scopes.clone(),
         None if args.operator => Vec::new(),
         None => names(&customer),
     };
     if args.operator {
-        scopes.extend(names(&[Scope::OrdersOperate, Scope::InventoryWrite]));
+        scopes.extend(Wanted::operator().scopes);
     }
     Wanted {
         subject: args.sub.clone().unwrap_or_else(|| OPERATOR.to_owned()),

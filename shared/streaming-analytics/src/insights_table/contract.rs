@@ -44,6 +44,7 @@ fn minute(number: i64) -> Minute {
 ///
 /// # Panics
 /// When they are none of the minute.
+#[must_use]
 pub fn part_of(minute: Minute, shard: &str, records: &[String]) -> Part {
     let window = LambdaWindow::new(shard, minute.start());
     let mut earlier = Earlier::of(window.clone());
