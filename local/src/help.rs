@@ -8,7 +8,18 @@ use crate::cli::Cli;
 
 /// The commands, by what they are for.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Run", &["up", "demo", "load", "invoke", "token"]),
+    (
+        "Run",
+        &[
+            "up",
+            "demo",
+            "load",
+            "telemetry",
+            "kafka",
+            "invoke",
+            "token",
+        ],
+    ),
     (
         "Operate (a local system, or with --stack NAME one in AWS)",
         &["dlq", "verify", "rebuild", "reconcile"],

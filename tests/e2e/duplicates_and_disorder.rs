@@ -17,7 +17,7 @@ fn consumers(template: &Stack, delivery: &Value) -> Vec<String> {
     let rules = template
         .rules
         .iter()
-        .filter(|rule| rule.pattern.matches(delivery));
+        .filter(|rule| rule.enabled && rule.pattern.matches(delivery));
     rules
         .flat_map(|rule| &rule.targets)
         .filter_map(|target| match &target.target {

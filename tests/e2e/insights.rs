@@ -74,7 +74,7 @@ async fn orders_are_in_the_figures_of_their_minute_once_however_often_their_even
         .into_values()
         .flatten()
         .collect();
-    let published = again.len();
+    let published = again.len() as u64;
     for event in again
         .iter()
         .filter(|event| event.event_type != "UserNotified")
@@ -92,8 +92,8 @@ async fn orders_are_in_the_figures_of_their_minute_once_however_often_their_even
         windows.iter().map(of).sum::<u64>()
     };
     eventually("the duplicates are counted as such", async || {
-        let notified = 2 * orders.len();
-        (duplicates().await as usize >= published - notified).then_some(())
+        let notified = 2 * orders.len() as u64;
+        (duplicates().await >= published - notified).then_some(())
     })
     .await;
     assert_eq!(figures().await, (3, 3));

@@ -63,7 +63,7 @@ where
             return Ok(folded);
         };
         match ended.map_err(|error| Failure::Transient(error.to_string()))? {
-            (_, Ok(_)) => folded.rows += 1,
+            (_, Ok(())) => folded.rows += 1,
             (stream, Err(Failure::Permanent(reason))) => {
                 tracing::error!(stream_id = stream, reason, "cannot be folded");
                 folded.skipped.push(format!("{stream}: {reason}"));
