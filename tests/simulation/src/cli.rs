@@ -11,12 +11,10 @@ use crate::faults::Fault;
 use crate::life::live;
 use crate::model;
 use crate::mutants::Mutant;
-use crate::runner::{Broken, Report, Run, WORLD, hunt};
+use crate::runner::{Broken, HUNTED, Report, Run, WORLD, hunt};
 use crate::wiring::Wiring;
 use crate::world::Plan;
 
-/// Orders after which a planted bug counts as not found.
-const HUNTED: usize = 20_000;
 /// So many violations of the model are said in full.
 const SAID: usize = 5;
 /// How often progress is told.

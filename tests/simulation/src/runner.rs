@@ -13,6 +13,9 @@ use crate::world::Plan;
 
 /// Orders of one world.
 pub const WORLD: usize = 100;
+/// Orders after which a planted bug counts as not found. Each bug shows in one world of twelve at
+/// least, but which world that is changes with everything that draws a number.
+pub const HUNTED: usize = 10_000;
 /// Worlds with violations after which a run ends.
 const ENOUGH: usize = 3;
 

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PRICES: [f64; 3] = [0.0, 1.5, 19.99];
 /// After so many attempts a client gives up.
 const ATTEMPTS: usize = 500;
+/// Events, at most, with which another producer follows one that can be taken by one that cannot.
+const POISONS: usize = 6;
 /// Different SKUs.
 const SKUS: usize = 4;
 
@@ -277,15 +279,16 @@ async fn tell(world: &Arc<World>, number: usize) {
         );
         world.pause(PATIENCE).await;
     }
-    if world.hits(Fault::Poison) {
-        poison(world, number);
+    for attempt in 0..POISONS {
+        if world.hits(Fault::Poison) {
+            poison(world, &format!("poison-{number}-{attempt}"));
+        }
     }
 }
 
 /// Another producer tells of an order, and does not say which.
-fn poison(world: &Arc<World>, number: usize) {
-    let id = format!("poison-{number}");
-    lock(&world.poison).insert(id.clone());
+fn poison(world: &Arc<World>, id: &str) {
+    lock(&world.poison).insert(id.to_owned());
     let event = json!({"eventId": id, "eventType": "OrderPlaced",
         "timestamp": "2025-01-01T12:00:00Z", "data": {"userId": "legacy"}});
     world.accept("legacy", "OrderPlaced", "", event);

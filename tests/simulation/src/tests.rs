@@ -7,7 +7,7 @@ use crate::functions::HOSTED;
 use crate::life::{Life, live};
 use crate::model;
 use crate::mutants::Mutant;
-use crate::runner::{Run, hunt};
+use crate::runner::{HUNTED, Run, hunt};
 use crate::wiring::Wiring;
 use crate::world::store::Store;
 use crate::world::{Plan, World};
@@ -86,7 +86,7 @@ fn every_planted_bug_is_caught() {
     let wiring = Wiring::of_template().unwrap();
     let survivors: Vec<_> = Mutant::ALL
         .iter()
-        .filter(|mutant| hunt(**mutant, 1, 2_000, &wiring).unwrap().by.is_none())
+        .filter(|mutant| hunt(**mutant, 1, HUNTED, &wiring).unwrap().by.is_none())
         .map(|mutant| mutant.name())
         .collect();
     assert_eq!(survivors, Vec::<&str>::new());
