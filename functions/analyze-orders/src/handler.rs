@@ -181,7 +181,7 @@ impl<T: PartTable> Fold<'_, T> {
             return Ok(());
         }
         let table = &self.handler.table;
-        let closed = retrying(|| table.closed_through()).await?;
+        let closed = retrying(|| table.progress()).await?.closed_through;
         for part in parts {
             if Some(part.key.minute) <= closed {
                 retrying(|| table.note_correction(&part.key)).await?;

@@ -161,13 +161,14 @@ fn parts(events: &[Envelope]) -> Vec<&[Envelope]> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (at, event) in events.iter().enumerate() {
-        let is_full = bytes + size(event) > MAX_APPEND_BYTES;
+        let more = size(event);
+        let is_full = bytes + more > MAX_APPEND_BYTES;
         let is_other = at > start && key(event, "") != key(&events[start], "");
         if at > start && (is_full || is_other) {
             parts.push(&events[start..at]);
             (start, bytes) = (at, 0);
         }
-        bytes += size(event);
+        bytes += more;
     }
     parts.push(&events[start..]);
     parts.retain(|part| !part.is_empty());

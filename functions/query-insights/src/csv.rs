@@ -3,7 +3,6 @@
 
 use crate::reading::Told;
 use crate::span::Step;
-use jiff::SignedDuration;
 use std::collections::BTreeMap;
 
 /// A line per window; a column of revenue and one of refunds per currency.
@@ -48,11 +47,10 @@ pub fn csv(windows: &[Told], step: Step) -> String {
     let mut lines = vec![header.join(",")];
     for told in windows {
         let (orders, counts) = (&told.totals.orders, &told.totals.counts);
-        let end = told.start + SignedDuration::from_secs(step.seconds());
         let text = |value: Option<String>| value.unwrap_or_default();
         let mut line = vec![
             told.start.to_string(),
-            end.to_string(),
+            step.end(told.start).to_string(),
             told.is_final.to_string(),
             told.revision.to_string(),
         ];

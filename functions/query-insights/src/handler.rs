@@ -8,7 +8,7 @@ use domain::ids::DeviceId;
 use event_sourcing::clock::Clock;
 use event_sourcing::execute::retrying;
 use event_sourcing::failure::Failure;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use streaming_analytics::devices::{DeviceKey, DeviceSpan};
 use streaming_analytics::insights_table::{DeviceWindow, InsightsTable, TableError};
@@ -88,16 +88,11 @@ impl<T: InsightsTable, C: Clock> Handler<T, C> {
     async fn device(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         let device = request.path("id", DeviceId::parse)?;
         let span = Span::of(request, self.clock.now(), MAX_DEVICE_WINDOWS)?;
-        let made = retrying(|| self.table.made_through())
-            .await
-            .map_err(failed)?;
+        let progress = retrying(|| self.table.progress()).await.map_err(failed)?;
+        let made = progress.made_through;
         let closed: Vec<_> = span
             .starts()
-            .filter(|start| {
-                made.is_some_and(|made| {
-                    start.as_second() + span.step.seconds() <= made.end().as_second()
-                })
-            })
+            .filter(|start| span.step.is_closed(*start, made))
             .filter_map(|start| device_window(start, span.step))
             .collect();
         let found = retrying(|| self.table.device(&device, &closed)).await;
@@ -127,7 +122,7 @@ impl<T: InsightsTable, C: Clock> Handler<T, C> {
         let mut readings = Vec::new();
         let open = span.starts().filter_map(|start| Minute::of(start).ok());
         for minute in open.filter(|minute| Some(*minute) > made) {
-            let parts = retrying(|| self.table.open_parts(minute))
+            let parts = retrying(|| self.table.parts_of(minute))
                 .await
                 .map_err(failed)?;
             let totals = MinuteResult::of(minute, &parts).totals;
@@ -163,9 +158,8 @@ fn about(span: &Span, name: &str, what: Value) -> Value {
 
 fn window(told: &Told, step: Step) -> Value {
     let mut window = json!(told.totals.orders.insights(TOP_OF_WINDOW));
-    let end = told.start + SignedDuration::from_secs(step.seconds());
     window["start"] = json!(told.start.to_string());
-    window["end"] = json!(end.to_string());
+    window["end"] = json!(step.end(told.start).to_string());
     window["final"] = json!(told.is_final);
     window["revision"] = json!(told.revision);
     window["records"] = json!(told.totals.counts);
@@ -180,9 +174,8 @@ fn reading(
     readings: &DeviceSpan,
 ) -> Value {
     let mut told = json!(readings.insights(key));
-    let end = start + SignedDuration::from_secs(step.seconds());
     told["start"] = json!(start.to_string());
-    told["end"] = json!(end.to_string());
+    told["end"] = json!(step.end(start).to_string());
     told["final"] = json!(is_final);
     told
 }

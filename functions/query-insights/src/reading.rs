@@ -4,7 +4,7 @@ use crate::span::{Span, Step};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use streaming_analytics::insights_table::{InsightsTable, TableError};
-use streaming_analytics::result::{MinuteResult, RollUp, Totals};
+use streaming_analytics::result::{MinuteResult, Totals};
 use streaming_analytics::window::{Day, Hour, Minute, OutOfTime};
 
 /// Most minutes without a result that are put together for an answer; there are a few of them, and
@@ -40,7 +40,7 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`].
 pub async fn read<T: InsightsTable>(table: &T, span: &Span) -> Result<Vec<Told>, ReadError> {
-    let made = table.made_through().await?;
+    let made = table.progress().await?.made_through;
     let found = match span.step {
         Step::Minute => {
             let (from, until) = (Minute::of(span.from)?, Minute::of(span.until)?);
@@ -56,14 +56,10 @@ pub async fn read<T: InsightsTable>(table: &T, span: &Span) -> Result<Vec<Told>,
         }
     };
     let mut found: BTreeMap<_, _> = found.into_iter().map(|told| (told.start, told)).collect();
-    let length = span.step.seconds();
-    let is_over = |start: Timestamp| {
-        made.is_some_and(|made| start.as_second() + length <= made.end().as_second())
-    };
     let told = span.starts().map(|start| {
         found.remove(&start).unwrap_or_else(|| Told {
             start,
-            is_final: is_over(start),
+            is_final: span.step.is_closed(start, made),
             revision: 0,
             totals: Totals::default(),
         })
@@ -81,31 +77,26 @@ async fn minutes<T: InsightsTable>(
     let mut told: Vec<_> = results
         .into_iter()
         .filter(|result| Some(result.minute) <= made)
-        .map(|result| of_minute(result, true))
+        .map(|result| {
+            let revision = result.revision.into();
+            closed(result.minute.start(), revision, result.totals)
+        })
         .collect();
     let first = made.map_or(from, |made| made.next().max(from));
-    let mut open = Vec::new();
+    let mut not_made = Vec::new();
     let mut minute = until;
-    while minute > first && open.len() < MAX_OPEN {
+    while minute > first && not_made.len() < MAX_OPEN {
         minute = minute.previous();
-        open.push(minute);
+        not_made.push(minute);
     }
-    for minute in open.into_iter().rev() {
-        let parts = table.open_parts(minute).await?;
+    for minute in not_made.into_iter().rev() {
+        let parts = table.parts_of(minute).await?;
         if !parts.is_empty() {
-            told.push(of_minute(MinuteResult::of(minute, &parts), false));
+            let result = MinuteResult::of(minute, &parts);
+            told.push(open(minute.start(), result.totals));
         }
     }
     Ok(told)
-}
-
-fn of_minute(result: MinuteResult, is_final: bool) -> Told {
-    Told {
-        start: result.minute.start(),
-        is_final,
-        revision: if is_final { result.revision.into() } else { 0 },
-        totals: result.totals,
-    }
 }
 
 async fn hours<T: InsightsTable>(
@@ -115,7 +106,10 @@ async fn hours<T: InsightsTable>(
     made: Option<Minute>,
 ) -> Result<Vec<Told>, ReadError> {
     let stored = table.hours(from, until).await?;
-    let mut told: Vec<_> = stored.into_iter().map(of_hour).collect();
+    let mut told: Vec<_> = stored
+        .into_iter()
+        .map(|hour| closed(hour.window.start(), hour.revision, hour.totals))
+        .collect();
     // The hour of the first minute that is not made, and what comes after it.
     let mut hour = made.map_or(from, |made| made.next().hour().max(from));
     while hour < until {
@@ -129,12 +123,23 @@ async fn hours<T: InsightsTable>(
     Ok(told)
 }
 
-fn of_hour(hour: RollUp<Hour>) -> Told {
+/// A window whose result is made.
+fn closed(start: Timestamp, revision: u64, totals: Totals) -> Told {
     Told {
-        start: hour.window.start(),
+        start,
         is_final: true,
-        revision: hour.revision,
-        totals: hour.totals,
+        revision,
+        totals,
+    }
+}
+
+/// A window whose result is not made, with what there is so far.
+fn open(start: Timestamp, totals: Totals) -> Told {
+    Told {
+        start,
+        is_final: false,
+        revision: 0,
+        totals,
     }
 }
 
@@ -145,13 +150,10 @@ async fn days<T: InsightsTable>(
     made: Option<Minute>,
 ) -> Result<Vec<Told>, ReadError> {
     let stored = table.days(from, until).await?;
-    let of_day = |day: RollUp<Day>| Told {
-        start: day.window.start(),
-        is_final: true,
-        revision: day.revision,
-        totals: day.totals,
-    };
-    let mut told: Vec<_> = stored.into_iter().map(of_day).collect();
+    let mut told: Vec<_> = stored
+        .into_iter()
+        .map(|day| closed(day.window.start(), day.revision, day.totals))
+        .collect();
     let mut day = made.map_or(from, |made| made.next().hour().day().max(from));
     while day < until {
         let (start, end) = (Hour::of(day.start())?, Hour::of(day.end())?);
@@ -168,10 +170,5 @@ fn joined(start: Timestamp, windows: Vec<Told>) -> Option<Told> {
     for window in windows {
         totals.append(&window.totals);
     }
-    Some(Told {
-        start,
-        is_final: false,
-        revision: 0,
-        totals,
-    })
+    Some(open(start, totals))
 }

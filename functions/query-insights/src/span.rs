@@ -2,6 +2,7 @@
 
 use aws_adapters::http_api::{HttpRequest, Problem};
 use jiff::{SignedDuration, Timestamp};
+use streaming_analytics::window::Minute;
 
 /// Most windows of an answer about orders: the minutes of a day.
 pub const MAX_WINDOWS: i64 = 1_440;
@@ -39,9 +40,22 @@ impl Step {
         }
     }
 
-    /// How long it is, in seconds.
+    /// When a window of this length ends that starts then.
     #[must_use]
-    pub fn seconds(self) -> i64 {
+    pub fn end(self, start: Timestamp) -> Timestamp {
+        start
+            .checked_add(SignedDuration::from_secs(self.seconds()))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether the results of all minutes of such a window are made.
+    #[must_use]
+    pub fn is_closed(self, start: Timestamp, made: Option<Minute>) -> bool {
+        made.is_some_and(|made| self.end(start) <= made.end())
+    }
+
+    /// How long it is, in seconds.
+    fn seconds(self) -> i64 {
         match self {
             Self::Minute => 60,
             Self::Hour => 3_600,
@@ -88,8 +102,8 @@ impl Span {
         let from = request.query("from", time)?;
         let length = step.seconds();
         // The window that `to` is in is asked for, unless it only begins there.
-        let until = (to.as_second() + i64::from(to.subsec_nanosecond() > 0)).div_euclid(length)
-            + i64::from(to.as_second().rem_euclid(length) > 0 || to.subsec_nanosecond() > 0);
+        let whole_seconds = to.as_second() + i64::from(to.subsec_nanosecond() > 0);
+        let until = -(-whole_seconds).div_euclid(length);
         let first = match from {
             None => (until - step.usual().min(most)).max(0),
             Some(from) => from.as_second().div_euclid(length),
@@ -181,6 +195,11 @@ mod tests {
             ("to", "2026-01-01T11:02:00.001Z"),
         ];
         assert_eq!(spans(&asked), of("11:00:00", "11:03:00"));
+        let asked = [
+            ("from", "2026-01-01T11:00:00Z"),
+            ("to", "2026-01-01T11:00:59.5Z"),
+        ];
+        assert_eq!(spans(&asked), of("11:00:00", "11:01:00"));
         let asked = [
             ("from", "2026-01-01T11:59:00Z"),
             ("to", "2027-01-01T00:00:00Z"),

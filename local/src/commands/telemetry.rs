@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 
 use super::interruption::Interruption;
 use super::running::Running;
-use super::{SystemError, interrupted, say, text_file};
+use super::{SystemError, interrupted, say, text_file, token};
 use crate::cli::TelemetryArgs;
 use crate::error::LocalError;
-use crate::guard;
 use crate::http_client::HttpClient;
-use crate::issuer::ask::{self, TokenError, Wanted};
+use crate::issuer::ask::Wanted;
 use simulated::Devices;
 
 /// Most readings of a request, as the API says.
@@ -56,7 +55,7 @@ pub async fn run(args: &TelemetryArgs) -> Result<ExitCode, LocalError> {
 struct Sender {
     client: HttpClient,
     api: String,
-    token: String,
+    bearer: String,
 }
 
 impl Sender {
@@ -69,26 +68,14 @@ impl Sender {
                 None => return Err(SystemError::NoneRuns(folder.clone()).into()),
             },
         };
-        for (option, url) in [("--api", &api), ("--aws-endpoint", &aws)] {
-            if !guard::is_loopback(url) {
-                return Err(LocalError::RealAws {
-                    variable: option.to_owned(),
-                    value: url.clone(),
-                });
-            }
-        }
-        let (api, aws) = (api.trim_end_matches('/'), aws.trim_end_matches('/'));
-        let token = match ask::bearer(&client, aws, &Wanted::operator()).await {
-            Err(TokenError::NoAnswer(_)) => {
-                return Err(SystemError::NotRunning {
-                    url: aws.to_owned(),
-                }
-                .into());
-            }
-            token => token?,
-        };
-        let api = api.to_owned();
-        Ok(Self { client, api, token })
+        token::on_this_machine("--api", &api)?;
+        let aws = aws.trim_end_matches('/');
+        let token = token::given(&client, aws, &Wanted::operator()).await?;
+        Ok(Self {
+            client,
+            api: api.trim_end_matches('/').to_owned(),
+            bearer: format!("Bearer {token}"),
+        })
     }
 
     /// Sends the readings of a file; how many.
@@ -140,7 +127,7 @@ impl Sender {
         let body = json!({ "readings": readings }).to_string();
         let headers = [
             ("content-type", "application/json"),
-            ("authorization", self.token.as_str()),
+            ("authorization", self.bearer.as_str()),
         ];
         let mut attempts = 0;
         loop {

@@ -37,16 +37,38 @@ async fn asked(args: &TokenArgs, client: &HttpClient) -> Result<String, LocalErr
             None => return Err(SystemError::NoneRuns(folder.clone()).into()),
         },
     };
-    if !guard::is_loopback(&aws) {
-        return Err(LocalError::RealAws {
-            variable: "--aws-endpoint".to_owned(),
-            value: aws,
-        });
-    }
-    match ask::token(client, &aws, &wanted(args)).await {
-        Err(TokenError::NoAnswer(_)) => Err(SystemError::NotRunning { url: aws }.into()),
+    given(client, &aws, &wanted(args)).await
+}
+
+/// A token of the system with this AWS endpoint, which is on this machine.
+///
+/// # Errors
+/// [`LocalError::RealAws`]; [`LocalError::System`], when no system runs there;
+/// [`LocalError::Token`], when it takes the tokens of another issuer.
+pub(super) async fn given(
+    client: &HttpClient,
+    aws: &str,
+    wanted: &Wanted,
+) -> Result<String, LocalError> {
+    on_this_machine("--aws-endpoint", aws)?;
+    match ask::token(client, aws, wanted).await {
+        Err(TokenError::NoAnswer(_)) => Err(SystemError::NotRunning {
+            url: aws.to_owned(),
+        }
+        .into()),
         token => Ok(token?),
     }
+}
+
+/// Refuses what an option names that is elsewhere.
+pub(super) fn on_this_machine(option: &str, url: &str) -> Result<(), LocalError> {
+    if guard::is_loopback(url) {
+        return Ok(());
+    }
+    Err(LocalError::RealAws {
+        variable: option.to_owned(),
+        value: url.to_owned(),
+    })
 }
 
 fn wanted(args: &TokenArgs) -> Wanted {

@@ -27,6 +27,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
 use streaming_analytics::insights_table::TableError;
+use streaming_analytics::window::Minute;
 
 /// How long what the table has is kept, from the end of its window on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +169,18 @@ fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
 
 fn bytes_of<'i>(item: &'i Item, name: &str) -> Option<&'i [u8]> {
     Some(item.get(name)?.as_b().ok()?.as_ref())
+}
+
+fn minute_of(item: &Item, name: &str) -> Result<Option<Minute>, TableError> {
+    let Some(text) = text_of(item, name) else {
+        return Ok(None);
+    };
+    let minute = parse_minute(text).ok_or_else(|| damaged(item, format!("{name} is no minute")))?;
+    Ok(Some(minute))
+}
+
+fn parse_minute(text: &str) -> Option<Minute> {
+    Minute::of(text.parse().ok()?).ok()
 }
 
 /// Names an item that cannot be read.

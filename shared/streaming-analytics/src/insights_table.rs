@@ -51,8 +51,31 @@ pub enum PutPart {
     There(Box<Part>),
 }
 
+/// How far windows are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// The last minute that is closed: what is written for it from now on, and for minutes before
+    /// it, is a correction.
+    pub closed_through: Option<Minute>,
+    /// The last minute whose result is made, and those of all before it. Between the two a call
+    /// did not end; they are made again.
+    pub made_through: Option<Minute>,
+}
+
+/// What everybody needs of the table.
+pub trait MinuteTable: Send + Sync {
+    /// How far windows are closed. An adapter MUST read it consistently.
+    fn progress(&self) -> impl Future<Output = Result<Progress, TableError>> + Send;
+
+    /// All parts of a minute. An adapter MUST read all of them, and consistently.
+    fn parts_of(
+        &self,
+        minute: Minute,
+    ) -> impl Future<Output = Result<Vec<Part>, TableError>> + Send;
+}
+
 /// What who folds needs of the table.
-pub trait PartTable: Send + Sync {
+pub trait PartTable: MinuteTable {
     /// Keys and ids of all parts of a minute. An adapter MUST read all of them, and consistently.
     fn ids_of(
         &self,
@@ -71,10 +94,6 @@ pub trait PartTable: Send + Sync {
         stored: &Part,
     ) -> impl Future<Output = Result<PutPart, TableError>> + Send;
 
-    /// The last minute that is closed, if one is: parts written for it, and for minutes before it,
-    /// are corrections. An adapter MUST read it consistently.
-    fn closed_through(&self) -> impl Future<Output = Result<Option<Minute>, TableError>> + Send;
-
     /// Notes that a minute has a part which its result may lack.
     fn note_correction(
         &self,
@@ -91,33 +110,14 @@ pub struct Correction {
     pub noted: String,
 }
 
-/// How far windows are closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// The last minute that is closed: what is written for it from now on is a correction.
-    pub closed_through: Option<Minute>,
-    /// The last minute whose result is made, and those of all before it. Between the two a call
-    /// did not end; they are made again.
-    pub made_through: Option<Minute>,
-}
-
 /// What who closes windows needs of the table.
-pub trait ResultTable: Send + Sync {
-    /// How far it is done.
-    fn progress(&self) -> impl Future<Output = Result<Progress, TableError>> + Send;
-
+pub trait ResultTable: MinuteTable {
     /// Sets how far it is done, unless somebody else went on from `from` in between; false then.
     fn advance(
         &self,
         from: Progress,
         to: Progress,
     ) -> impl Future<Output = Result<bool, TableError>> + Send;
-
-    /// All parts of a minute. An adapter MUST read all of them, and consistently.
-    fn parts_of(
-        &self,
-        minute: Minute,
-    ) -> impl Future<Output = Result<Vec<Part>, TableError>> + Send;
 
     /// Minutes whose results may lack a part; at most `limit`.
     fn corrections(
@@ -193,7 +193,7 @@ pub trait RuleTable: Send + Sync {
 }
 
 /// What who answers needs of the table. Results come without their devices, in the order of time.
-pub trait InsightsTable: Send + Sync {
+pub trait InsightsTable: MinuteTable {
     /// Results of the minutes from `from` on, and before `until`; minutes without one are left out.
     fn minutes(
         &self,
@@ -214,15 +214,6 @@ pub trait InsightsTable: Send + Sync {
         from: Day,
         until: Day,
     ) -> impl Future<Output = Result<Vec<RollUp<Day>>, TableError>> + Send;
-
-    /// How far results are made: what is later, parts tell.
-    fn made_through(&self) -> impl Future<Output = Result<Option<Minute>, TableError>> + Send;
-
-    /// Parts of a minute whose result is not made yet.
-    fn open_parts(
-        &self,
-        minute: Minute,
-    ) -> impl Future<Output = Result<Vec<Part>, TableError>> + Send;
 
     /// Readings of a device in the given windows, which have results.
     fn device(

@@ -2,7 +2,9 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use streaming_analytics::insights_table::{InMemoryInsights, Progress, ResultTable as _};
+use streaming_analytics::insights_table::{
+    InMemoryInsights, MinuteTable as _, Progress, ResultTable as _,
+};
 use streaming_analytics::result::MinuteResult;
 use streaming_analytics::window::Minute;
 

@@ -4,7 +4,9 @@ use serde_json::json;
 use std::sync::Mutex;
 use streaming_analytics::alarms::Rule;
 use streaming_analytics::insights_table::contract::part_of;
-use streaming_analytics::insights_table::{InMemoryInsights, InsightsTable as _, PartTable as _};
+use streaming_analytics::insights_table::{
+    InMemoryInsights, InsightsTable as _, MinuteTable as _, PartTable as _,
+};
 
 /// A clock that tests set.
 struct TestClock(Mutex<Timestamp>);
@@ -59,9 +61,13 @@ impl Tested {
     async fn writes(&self, minute: Minute, shard: &str, orders: std::ops::Range<u32>) {
         let part = part_of(minute, shard, &rejected(minute, orders));
         self.table.put_part(&part).await.unwrap();
-        if self.table.closed_through().await.unwrap() >= Some(minute) {
+        if self.table.progress().await.unwrap().closed_through >= Some(minute) {
             self.table.note_correction(&part.key).await.unwrap();
         }
+    }
+
+    async fn minds_rejections(&self) {
+        self.rules.put_rule(&rule("rejections"), 9).await.unwrap();
     }
 
     async fn rejections(&self, minute: Minute) -> Option<u64> {
@@ -162,11 +168,7 @@ async fn the_first_call_looks_back_an_hour_and_after_an_outage_calls_catch_up() 
 #[tokio::test]
 async fn an_alarm_is_raised_and_cleared_once_each_per_episode() {
     let handler = a_handler();
-    handler
-        .rules
-        .put_rule(&rule("rejections"), 9)
-        .await
-        .unwrap();
+    handler.minds_rejections().await;
     handler.closes(minute(-1)).await;
     for number in 0..4 {
         handler.writes(minute(number), "a", 0..9).await;
@@ -186,11 +188,7 @@ async fn an_alarm_is_raised_and_cleared_once_each_per_episode() {
 async fn a_call_that_did_not_end_is_made_up_for_and_raises_nothing_twice() {
     for calls_before in 0..12 {
         let handler = a_handler();
-        handler
-            .rules
-            .put_rule(&rule("rejections"), 9)
-            .await
-            .unwrap();
+        handler.minds_rejections().await;
         handler.closes(minute(-1)).await;
         for number in 0..3 {
             handler.writes(minute(number), "a", 0..9).await;
@@ -213,11 +211,7 @@ async fn a_call_that_did_not_end_is_made_up_for_and_raises_nothing_twice() {
 #[tokio::test]
 async fn what_a_rule_raised_that_is_gone_is_cleared() {
     let handler = a_handler();
-    handler
-        .rules
-        .put_rule(&rule("rejections"), 9)
-        .await
-        .unwrap();
+    handler.minds_rejections().await;
     handler.closes(minute(-1)).await;
     for number in 0..2 {
         handler.writes(minute(number), "a", 0..9).await;

@@ -1,4 +1,5 @@
 use super::*;
+use jiff::SignedDuration;
 use streaming_analytics::insights_table::contract::part_of;
 use streaming_analytics::insights_table::{
     InMemoryInsights, PartTable as _, Progress, ResultTable as _,

@@ -47,6 +47,11 @@ fn folds(event: &Value) -> Outcome {
     state_of(&folded(event))
 }
 
+fn start_folding(stream: &Arc<MemoryStream>) -> Setup {
+    let function = FakeFunction::new(|event| Ok(folds(event)));
+    start(stream, function, windowed)
+}
+
 /// One call: what the state was, the records, `F` for the final one and `E` for an early end.
 type Seen = (Vec<u64>, Vec<u64>, &'static str);
 
@@ -88,11 +93,7 @@ async fn the_state_is_carried_through_a_window_and_the_next_one_begins_afresh() 
         stream.put("a", minute(0) + Duration::from_secs(at), "");
     }
     stream.put("a", minute(1) + Duration::from_secs(1), "");
-    let setup = start(
-        &stream,
-        FakeFunction::new(|event| Ok(folds(event))),
-        windowed,
-    );
+    let setup = start_folding(&stream);
     windows_closed(&setup).await;
     assert_eq!(
         seen(&setup),
@@ -118,11 +119,7 @@ async fn the_state_is_carried_through_a_window_and_the_next_one_begins_afresh() 
 #[tokio::test(start_paused = true)]
 async fn a_window_to_which_nothing_is_added_is_closed_two_minutes_after_its_end() {
     let stream = MemoryStream::of(1);
-    let setup = start(
-        &stream,
-        FakeFunction::new(|event| Ok(folds(event))),
-        windowed,
-    );
+    let setup = start_folding(&stream);
     setup.quiet().await;
     assert_eq!(setup.mapping.open_windows(), 1);
     windows_closed(&setup).await;
@@ -341,30 +338,18 @@ async fn after_a_restart_the_records_of_an_open_window_come_again_and_no_others(
     for at in [0, 0, 1, 1] {
         stream.put("a", minute(at), "");
     }
-    let setup = start(
-        &stream,
-        FakeFunction::new(|event| Ok(folds(event))),
-        windowed,
-    );
+    let setup = start_folding(&stream);
     setup.quiet().await;
     assert_eq!(setup.mapping.open_windows(), 1);
     setup.mapping.stop().await;
-    let setup = start(
-        &stream,
-        FakeFunction::new(|event| Ok(folds(event))),
-        windowed,
-    );
+    let setup = start_folding(&stream);
     windows_closed(&setup).await;
     assert_eq!(
         seen(&setup),
         [(vec![], vec![3, 4], ""), (vec![3, 4], vec![], "F")]
     );
     setup.mapping.stop().await;
-    let setup = start(
-        &stream,
-        FakeFunction::new(|event| Ok(folds(event))),
-        windowed,
-    );
+    let setup = start_folding(&stream);
     windows_closed(&setup).await;
     assert_eq!(seen(&setup), []);
 }

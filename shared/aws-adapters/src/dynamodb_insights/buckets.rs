@@ -11,7 +11,7 @@ use streaming_analytics::stable_hash;
 const BUCKET_BYTES: usize = 64_000;
 
 /// How many items these devices take.
-pub(super) fn count(devices: &Devices) -> Result<u32, TableError> {
+fn count(devices: &Devices) -> Result<u32, TableError> {
     if devices.is_empty() {
         return Ok(0);
     }
@@ -43,16 +43,17 @@ fn sort_key(bucket: u32) -> String {
 }
 
 impl DynamoDbInsights {
-    /// Writes them under a scope, unless those of a higher revision are there.
+    /// Writes them under a scope, unless those of a higher revision are there, and tells into how
+    /// many items.
     pub(super) async fn put_devices(
         &self,
         scope: &str,
         devices: &Devices,
         revision: u64,
         expires: (Timestamp, Option<SignedDuration>),
-    ) -> Result<(), TableError> {
-        let buckets = split(devices, count(devices)?);
-        for (bucket, devices) in (0..).zip(&buckets) {
+    ) -> Result<u32, TableError> {
+        let buckets = count(devices)?;
+        for (bucket, devices) in (0..).zip(&split(devices, buckets)) {
             let mut put = self
                 .put(scope, sort_key(bucket))
                 .item("devices", bytes(encode(devices)?))
@@ -64,7 +65,7 @@ impl DynamoDbInsights {
             }
             send(put).await?;
         }
-        Ok(())
+        Ok(buckets)
     }
 
     /// Reads one of them; nothing where it expired.

@@ -1,12 +1,13 @@
 //! Parts, and what is noted of minutes that are closed.
 
 use super::{
-    DynamoDbInsights, Put, bytes, bytes_of, classify, damaged, expiry, send, text, text_of,
+    DynamoDbInsights, Put, bytes, bytes_of, classify, damaged, expiry, minute_of, send, text,
+    text_of,
 };
 use crate::dynamodb_item::Item;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use streaming_analytics::ids::Ids;
-use streaming_analytics::insights_table::{PartTable, PutPart, TableError};
+use streaming_analytics::insights_table::{MinuteTable, PartTable, Progress, PutPart, TableError};
 use streaming_analytics::part::{Columns, LambdaWindow, Part, PartKey};
 use streaming_analytics::window::Minute;
 
@@ -41,11 +42,6 @@ fn part(item: &Item) -> Result<Part, TableError> {
 }
 
 impl DynamoDbInsights {
-    pub(super) async fn all_parts(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
-        let query = self.query(&scope(minute)).consistent_read(true);
-        self.all(query).await?.iter().map(part).collect()
-    }
-
     fn put_columns(&self, of: &Part) -> Result<PutItemFluentBuilder, TableError> {
         let columns = of
             .to_columns()
@@ -69,6 +65,23 @@ async fn put(put: PutItemFluentBuilder) -> Result<PutPart, TableError> {
         Put::Done => PutPart::Written,
         Put::There(there) => PutPart::There(Box::new(part(&there)?)),
     })
+}
+
+impl MinuteTable for DynamoDbInsights {
+    async fn progress(&self) -> Result<Progress, TableError> {
+        let Some(item) = self.item("progress", "minutes").await? else {
+            return Ok(Progress::default());
+        };
+        Ok(Progress {
+            closed_through: minute_of(&item, "closedThrough")?,
+            made_through: minute_of(&item, "madeThrough")?,
+        })
+    }
+
+    async fn parts_of(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
+        let query = self.query(&scope(minute)).consistent_read(true);
+        self.all(query).await?.iter().map(part).collect()
+    }
 }
 
 impl PartTable for DynamoDbInsights {
@@ -102,10 +115,6 @@ impl PartTable for DynamoDbInsights {
             .condition_expression("attribute_not_exists(rest) OR rest = :stored")
             .expression_attribute_values(":stored", bytes(stored.rest)))
         .await
-    }
-
-    async fn closed_through(&self) -> Result<Option<Minute>, TableError> {
-        Ok(self.read_progress().await?.closed_through)
     }
 
     async fn note_correction(&self, part: &PartKey) -> Result<(), TableError> {

@@ -1,9 +1,9 @@
 //! Results, how far they are made, and who reads them.
 
-use super::windows::{Row, Window, devices, partition, partitions, written};
+use super::windows::{Row, devices, partition, partitions, written};
 use super::{
-    DynamoDbInsights, Put, buckets, bytes, bytes_of, classify, damaged, expiry, number, number_of,
-    send, text, text_of,
+    DynamoDbInsights, buckets, bytes, bytes_of, classify, damaged, expiry, number, number_of,
+    parse_minute, send, text, text_of,
 };
 use crate::dynamodb_item::Item;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -13,21 +13,10 @@ use streaming_analytics::devices::{DeviceKey, DeviceSpan};
 use streaming_analytics::insights_table::{
     Correction, DeviceWindow, InsightsTable, Progress, ResultTable, TableError,
 };
-use streaming_analytics::part::Part;
 use streaming_analytics::result::{MinuteResult, RollUp};
 use streaming_analytics::window::{Day, Hour, Minute};
 
 impl DynamoDbInsights {
-    pub(super) async fn read_progress(&self) -> Result<Progress, TableError> {
-        let Some(item) = self.item("progress", "minutes").await? else {
-            return Ok(Progress::default());
-        };
-        Ok(Progress {
-            closed_through: minute_of(&item, "closedThrough")?,
-            made_through: minute_of(&item, "madeThrough")?,
-        })
-    }
-
     /// Writes devices, then the row, so that who reads the row finds them.
     async fn put_row<R: Row>(&self, row: &R) -> Result<(), TableError> {
         let mut bare = row.clone();
@@ -35,7 +24,8 @@ impl DynamoDbInsights {
         let (start, revision) = (row.start(), row.revision());
         let kept = R::kept(&self.retention);
         let scope = devices(R::LENGTH, start);
-        self.put_devices(&scope, &of_row, revision, (row.end(), kept))
+        let buckets = self
+            .put_devices(&scope, &of_row, revision, (row.end(), kept))
             .await?;
         let totals = bare
             .write()
@@ -44,7 +34,7 @@ impl DynamoDbInsights {
             .put(partition(R::LENGTH, start), written(start))
             .item("totals", bytes(totals))
             .item("revision", number(revision))
-            .item("buckets", number(buckets::count(&of_row)?))
+            .item("buckets", number(buckets))
             .condition_expression("attribute_not_exists(revision) OR revision <= :revision")
             .expression_attribute_values(":revision", number(revision));
         if let Some(kept) = kept {
@@ -66,12 +56,7 @@ impl DynamoDbInsights {
     }
 
     /// Rows of a span without their devices.
-    async fn rows<R: Row>(
-        &self,
-        from: impl Window,
-        until: impl Window,
-    ) -> Result<Vec<R>, TableError> {
-        let (from, until) = (from.start_of(), until.start_of());
+    async fn rows<R: Row>(&self, from: Timestamp, until: Timestamp) -> Result<Vec<R>, TableError> {
         let mut rows = Vec::new();
         for scope in partitions(R::LENGTH, from, until) {
             // Both ends are inside a span; the end is left out below.
@@ -119,23 +104,7 @@ fn read<R: Row>(item: &Item) -> Result<R, TableError> {
     R::read(bytes).map_err(|error| damaged(item, error))
 }
 
-fn minute_of(item: &Item, name: &str) -> Result<Option<Minute>, TableError> {
-    let Some(text) = text_of(item, name) else {
-        return Ok(None);
-    };
-    let minute = parse_minute(text).ok_or_else(|| damaged(item, format!("{name} is no minute")))?;
-    Ok(Some(minute))
-}
-
-fn parse_minute(text: &str) -> Option<Minute> {
-    Minute::of(text.parse().ok()?).ok()
-}
-
 impl ResultTable for DynamoDbInsights {
-    async fn progress(&self) -> Result<Progress, TableError> {
-        self.read_progress().await
-    }
-
     async fn advance(&self, from: Progress, to: Progress) -> Result<bool, TableError> {
         let mut put = self.put("progress", "minutes");
         let mut conditions = Vec::new();
@@ -161,10 +130,6 @@ impl ResultTable for DynamoDbInsights {
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
             Err(error) => Err(classify(&error)),
         }
-    }
-
-    async fn parts_of(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
-        self.all_parts(minute).await
     }
 
     async fn corrections(&self, limit: usize) -> Result<Vec<Correction>, TableError> {
@@ -233,9 +198,9 @@ impl ResultTable for DynamoDbInsights {
 
     async fn keep_alarm_state(&self, rule: &RuleName, state: &[u8]) -> Result<(), TableError> {
         let put = self.put("alarm", rule.as_str());
-        match send(put.item("state", bytes(state.to_vec()))).await? {
-            Put::Done | Put::There(_) => Ok(()),
-        }
+        send(put.item("state", bytes(state.to_vec())))
+            .await
+            .map(drop)
     }
 
     async fn forget_alarm_state(&self, rule: &RuleName) -> Result<(), TableError> {
@@ -254,23 +219,15 @@ impl ResultTable for DynamoDbInsights {
 
 impl InsightsTable for DynamoDbInsights {
     async fn minutes(&self, from: Minute, until: Minute) -> Result<Vec<MinuteResult>, TableError> {
-        self.rows(from, until).await
+        self.rows(from.start(), until.start()).await
     }
 
     async fn hours(&self, from: Hour, until: Hour) -> Result<Vec<RollUp<Hour>>, TableError> {
-        self.rows(from, until).await
+        self.rows(from.start(), until.start()).await
     }
 
     async fn days(&self, from: Day, until: Day) -> Result<Vec<RollUp<Day>>, TableError> {
-        self.rows(from, until).await
-    }
-
-    async fn made_through(&self) -> Result<Option<Minute>, TableError> {
-        Ok(self.read_progress().await?.made_through)
-    }
-
-    async fn open_parts(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
-        self.all_parts(minute).await
+        self.rows(from.start(), until.start()).await
     }
 
     async fn device(

@@ -4,7 +4,7 @@ use super::Retention;
 use jiff::{SignedDuration, Timestamp};
 use streaming_analytics::codec::Damaged;
 use streaming_analytics::result::{MinuteResult, RollUp, Totals};
-use streaming_analytics::window::{Day, Hour, Minute};
+use streaming_analytics::window::{Day, Hour};
 
 /// A window's result, as a row of the table.
 pub(super) trait Row: Clone {
@@ -99,7 +99,7 @@ impl Row for MinuteResult {
 }
 
 macro_rules! roll_up {
-    ($window:ty, $length:literal, $kept:expr) => {
+    ($window:ty, $length:literal, |$retention:ident| $kept:expr) => {
         impl Row for RollUp<$window> {
             const LENGTH: &'static str = $length;
 
@@ -119,9 +119,8 @@ macro_rules! roll_up {
                 &mut self.totals
             }
 
-            fn kept(retention: &Retention) -> Option<SignedDuration> {
-                let kept: fn(&Retention) -> Option<SignedDuration> = $kept;
-                kept(retention)
+            fn kept($retention: &Retention) -> Option<SignedDuration> {
+                $kept
             }
 
             fn write(&self) -> Result<Vec<u8>, Damaged> {
@@ -136,30 +135,7 @@ macro_rules! roll_up {
 }
 
 roll_up!(Hour, "hour", |retention| Some(retention.hours));
-roll_up!(Day, "day", |_| None);
-
-/// A window's length and start.
-pub(super) trait Window: Copy {
-    fn start_of(self) -> Timestamp;
-}
-
-impl Window for Minute {
-    fn start_of(self) -> Timestamp {
-        self.start()
-    }
-}
-
-impl Window for Hour {
-    fn start_of(self) -> Timestamp {
-        self.start()
-    }
-}
-
-impl Window for Day {
-    fn start_of(self) -> Timestamp {
-        self.start()
-    }
-}
+roll_up!(Day, "day", |_retention| None);
 
 #[cfg(test)]
 mod tests {

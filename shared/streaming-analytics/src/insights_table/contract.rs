@@ -104,7 +104,7 @@ async fn ids_are_read_of_all_parts<T: PartTable + InsightsTable>(
         .map(|part| (part.key.clone(), part.sums.ids.clone()));
     assert_eq!(ids, expected.collect::<Vec<_>>());
     assert_eq!(table.ids_of(minute(2)).await?, []);
-    assert_eq!(table.open_parts(minute(1)).await?.len(), 5);
+    assert_eq!(table.parts_of(minute(1)).await?.len(), 5);
     Ok(())
 }
 
@@ -181,14 +181,14 @@ where
     assert!(table.advance(start, closed).await?);
     assert!(!table.advance(start, closed).await?);
     assert_eq!(table.progress().await?, closed);
-    assert_eq!(table.closed_through().await?, Some(minute(5)));
+    assert_eq!(table.progress().await?.closed_through, Some(minute(5)));
     let made = Progress {
         made_through: Some(minute(5)),
         ..closed
     };
     assert!(table.advance(closed, made).await?);
     assert_eq!(table.progress().await?, made);
-    assert_eq!(table.made_through().await?, Some(minute(5)));
+    assert_eq!(table.progress().await?.made_through, Some(minute(5)));
     Ok(())
 }
 

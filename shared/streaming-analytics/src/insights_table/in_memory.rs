@@ -1,8 +1,8 @@
 //! A table in memory, for tests of who uses one.
 
 use super::{
-    Correction, DeviceWindow, InsightsTable, PartTable, Progress, PutPart, ResultTable, RuleTable,
-    TableError,
+    Correction, DeviceWindow, InsightsTable, MinuteTable, PartTable, Progress, PutPart,
+    ResultTable, RuleTable, TableError,
 };
 use crate::alarms::Rule;
 use crate::devices::{DeviceKey, DeviceSpan, Devices};
@@ -75,6 +75,16 @@ impl Tables {
     }
 }
 
+impl MinuteTable for InMemoryInsights {
+    async fn progress(&self) -> Result<Progress, TableError> {
+        Ok(self.tables()?.progress)
+    }
+
+    async fn parts_of(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
+        Ok(self.tables()?.parts_of(minute).cloned().collect())
+    }
+}
+
 impl PartTable for InMemoryInsights {
     async fn ids_of(&self, minute: Minute) -> Result<Vec<(PartKey, Ids)>, TableError> {
         let tables = self.tables()?;
@@ -103,10 +113,6 @@ impl PartTable for InMemoryInsights {
         }
     }
 
-    async fn closed_through(&self) -> Result<Option<Minute>, TableError> {
-        Ok(self.tables()?.progress.closed_through)
-    }
-
     async fn note_correction(&self, part: &PartKey) -> Result<(), TableError> {
         let mut tables = self.tables()?;
         tables.corrections.insert(part.minute, part.to_string());
@@ -115,10 +121,6 @@ impl PartTable for InMemoryInsights {
 }
 
 impl ResultTable for InMemoryInsights {
-    async fn progress(&self) -> Result<Progress, TableError> {
-        Ok(self.tables()?.progress)
-    }
-
     async fn advance(&self, from: Progress, to: Progress) -> Result<bool, TableError> {
         let mut tables = self.tables()?;
         let is_next = tables.progress == from;
@@ -126,10 +128,6 @@ impl ResultTable for InMemoryInsights {
             tables.progress = to;
         }
         Ok(is_next)
-    }
-
-    async fn parts_of(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
-        Ok(self.tables()?.parts_of(minute).cloned().collect())
     }
 
     async fn corrections(&self, limit: usize) -> Result<Vec<Correction>, TableError> {
@@ -242,14 +240,6 @@ impl InsightsTable for InMemoryInsights {
         let tables = self.tables()?;
         let days = tables.days.range(from..until.max(from));
         Ok(days.map(|(_, day)| bare(day)).collect())
-    }
-
-    async fn made_through(&self) -> Result<Option<Minute>, TableError> {
-        Ok(self.tables()?.progress.made_through)
-    }
-
-    async fn open_parts(&self, minute: Minute) -> Result<Vec<Part>, TableError> {
-        self.parts_of(minute).await
     }
 
     async fn device(
