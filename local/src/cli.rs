@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::archive::args::ArchiveCommand;
 use crate::commands::dlq::args::DlqCommand;
 use crate::commands::new::args::NewCommand;
 use crate::faults::FaultArgs;
@@ -132,6 +133,11 @@ pub enum Command {
     /// on their way. Exits with 1 if something is missing and was not published, or was published
     /// and is not stored.
     Reconcile(ReconcileArgs),
+    /// The archive of events: list it, hold it against what is stored, replay it
+    ///
+    /// Recorded events are written as gzipped JSON lines, by day and type.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// What consumers gave up: list, show, redrive, park, resolve, purge
     ///
     /// A message that its consumer failed on for good is a letter: redrive-dlq calls the consumer

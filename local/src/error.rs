@@ -121,6 +121,9 @@ pub enum LocalError {
     /// The system that a command is for cannot be reached.
     #[error(transparent)]
     System(#[from] crate::commands::SystemError),
+    /// The archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] crate::commands::ArchiveError),
     /// Nothing was done about dead letters.
     #[error(transparent)]
     Dlq(#[from] crate::commands::DlqError),

@@ -22,7 +22,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
     ),
     (
         "Operate (a local system, or with --stack NAME one in AWS)",
-        &["dlq", "verify", "rebuild", "reconcile"],
+        &["dlq", "verify", "rebuild", "reconcile", "archive"],
     ),
     ("Develop", &["new", "help"]),
 ];

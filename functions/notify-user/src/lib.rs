@@ -55,6 +55,9 @@ async fn serve(
     };
     let handler = &handler;
     lambda::serve_consumer(dead_letters, |invocation| async move {
+        if invocation.is_replay() {
+            return Ok(lambda::muted());
+        }
         let event = lambda::event_of(invocation.payload)?;
         handler
             .handle(&event, &invocation.request_id, &invocation.redrive_of)

@@ -45,6 +45,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     };
     let handler = &handler;
     lambda::serve_consumer(dead_letters, |invocation| async move {
+        if invocation.is_replay() {
+            return Ok(lambda::muted());
+        }
         let is_redrive = invocation.is_redrive();
         let event = lambda::event_of(invocation.payload)?;
         let work = handler.handle(&event);

@@ -4,7 +4,7 @@ use crate::span::{Span, Step};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use streaming_analytics::insights_table::{InsightsTable, TableError};
-use streaming_analytics::result::{MinuteResult, Totals};
+use streaming_analytics::result::{MinuteResult, RollUp, Totals};
 use streaming_analytics::window::{Day, Hour, Minute, OutOfTime};
 
 /// Most minutes without a result that are put together for an answer; there are a few of them, and
@@ -41,21 +41,20 @@ pub enum ReadError {
 /// [`ReadError`].
 pub async fn read<T: InsightsTable>(table: &T, span: &Span) -> Result<Vec<Told>, ReadError> {
     let made = table.progress().await?.made_through;
-    let found = match span.step {
-        Step::Minute => {
-            let (from, until) = (Minute::of(span.from)?, Minute::of(span.until)?);
-            minutes(table, from, until, made).await?
-        }
+    let results = match span.step {
+        Step::Minute => made_minutes(table, span, made).await?,
         Step::Hour => {
             let (from, until) = (Hour::of(span.from)?, Hour::of(span.until)?);
-            hours(table, from, until, made).await?
+            rolled_up(table.hours(from, until).await?, |hour| hour.start())
         }
         Step::Day => {
             let (from, until) = (Day::of(span.from)?, Day::of(span.until)?);
-            days(table, from, until, made).await?
+            rolled_up(table.days(from, until).await?, |day| day.start())
         }
     };
-    let mut found: BTreeMap<_, _> = found.into_iter().map(|told| (told.start, told)).collect();
+    let mut found: BTreeMap<_, _> = results.into_iter().map(|told| (told.start, told)).collect();
+    // Whatever was made of a window that is not over is less than what there is so far.
+    found.extend(open(table, span, made).await?);
     let told = span.starts().map(|start| {
         found.remove(&start).unwrap_or_else(|| Told {
             start,
@@ -67,108 +66,144 @@ pub async fn read<T: InsightsTable>(table: &T, span: &Span) -> Result<Vec<Told>,
     Ok(told.collect())
 }
 
-async fn minutes<T: InsightsTable>(
+async fn made_minutes<T: InsightsTable>(
     table: &T,
-    from: Minute,
-    until: Minute,
+    span: &Span,
     made: Option<Minute>,
 ) -> Result<Vec<Told>, ReadError> {
-    let results = table.minutes(from, until).await?;
-    let mut told: Vec<_> = results
-        .into_iter()
-        .filter(|result| Some(result.minute) <= made)
-        .map(|result| {
-            let revision = result.revision.into();
-            closed(result.minute.start(), revision, result.totals)
+    let (from, until) = (Minute::of(span.from)?, Minute::of(span.until)?);
+    let results = table.minutes(from, until).await?.into_iter();
+    let results = results.filter(|result| Some(result.minute) <= made);
+    Ok(results
+        .map(|result| Told {
+            start: result.minute.start(),
+            is_final: true,
+            revision: result.revision.into(),
+            totals: result.totals,
         })
-        .collect();
-    let first = made.map_or(from, |made| made.next().max(from));
-    let mut not_made = Vec::new();
-    let mut minute = until;
-    while minute > first && not_made.len() < MAX_OPEN {
-        minute = minute.previous();
-        not_made.push(minute);
-    }
-    for minute in not_made.into_iter().rev() {
-        let parts = table.parts_of(minute).await?;
-        if !parts.is_empty() {
-            let result = MinuteResult::of(minute, &parts);
-            told.push(open(minute.start(), result.totals));
+        .collect())
+}
+
+fn rolled_up<W: Copy>(windows: Vec<RollUp<W>>, start: impl Fn(W) -> Timestamp) -> Vec<Told> {
+    let windows = windows.into_iter();
+    windows
+        .map(|window| Told {
+            start: start(window.window),
+            is_final: true,
+            revision: window.revision,
+            totals: window.totals,
+        })
+        .collect()
+}
+
+/// Windows of the span whose results are not made, with what there is so far: the longer windows in
+/// them that are made, and the last [`MAX_OPEN`] minutes that are not. However long the span is,
+/// that is one hour of the day, one minute of the hour, and these.
+async fn open<T: InsightsTable>(
+    table: &T,
+    span: &Span,
+    made: Option<Minute>,
+) -> Result<BTreeMap<Timestamp, Told>, ReadError> {
+    let mut parts = Vec::new();
+    if let Some(next) = made.map(Minute::next) {
+        let hour = next.hour();
+        let has = |start: Timestamp| start >= span.from && start < span.until;
+        let (hour_asked, day_asked) = match span.step {
+            Step::Minute => (false, false),
+            Step::Hour => (has(hour.start()), false),
+            Step::Day => (has(hour.day().start()), has(hour.day().start())),
+        };
+        if day_asked {
+            let hours = table.hours(Hour::of(hour.day().start())?, hour).await?;
+            let hours = hours.into_iter();
+            parts.extend(hours.map(|hour| (hour.window.start(), hour.totals)));
+        }
+        if hour_asked {
+            let minutes = table.minutes(Minute::of(hour.start())?, next).await?;
+            let minutes = minutes.into_iter();
+            parts.extend(minutes.map(|minute| (minute.minute.start(), minute.totals)));
         }
     }
-    Ok(told)
+    for minute in not_made(span, made)? {
+        let of_minute = table.parts_of(minute).await?;
+        if !of_minute.is_empty() {
+            let totals = MinuteResult::of(minute, &of_minute).totals;
+            parts.push((minute.start(), totals));
+        }
+    }
+    let mut open: BTreeMap<_, Told> = BTreeMap::new();
+    for (at, totals) in parts {
+        let start = span.step.start(at);
+        match open.get_mut(&start) {
+            Some(told) => told.totals.append(&totals),
+            None => {
+                let told = Told {
+                    start,
+                    is_final: false,
+                    revision: 0,
+                    totals,
+                };
+                open.insert(start, told);
+            }
+        }
+    }
+    Ok(open)
 }
 
-async fn hours<T: InsightsTable>(
-    table: &T,
-    from: Hour,
-    until: Hour,
-    made: Option<Minute>,
-) -> Result<Vec<Told>, ReadError> {
-    let stored = table.hours(from, until).await?;
-    let mut told: Vec<_> = stored
-        .into_iter()
-        .map(|hour| closed(hour.window.start(), hour.revision, hour.totals))
-        .collect();
-    // The hour of the first minute that is not made, and what comes after it.
-    let mut hour = made.map_or(from, |made| made.next().hour().max(from));
-    while hour < until {
-        let (start, end) = (Minute::of(hour.start())?, Minute::of(hour.end())?);
-        told.extend(joined(
-            hour.start(),
-            minutes(table, start, end, made).await?,
-        ));
-        hour = hour.next();
-    }
-    Ok(told)
+/// The last minutes of the span without a result, in order; no more than [`MAX_OPEN`]. One more than
+/// there is, for clocks that are a little ahead.
+fn not_made(span: &Span, made: Option<Minute>) -> Result<Vec<Minute>, OutOfTime> {
+    let first = Minute::of(span.from)?;
+    let first = made.map_or(first, |made| made.next().max(first));
+    let last = Minute::of(span.to)?.next();
+    let last = last.min(Minute::of(span.until)?.previous());
+    let before = |minute: &Minute| (*minute > first).then(|| minute.previous());
+    let minutes = std::iter::successors((last >= first).then_some(last), before);
+    let mut minutes: Vec<_> = minutes.take(MAX_OPEN).collect();
+    minutes.reverse();
+    Ok(minutes)
 }
 
-/// A window whose result is made.
-fn closed(start: Timestamp, revision: u64, totals: Totals) -> Told {
-    Told {
-        start,
-        is_final: true,
-        revision,
-        totals,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use streaming_analytics::insights_table::contract::part_of;
+    use streaming_analytics::insights_table::{
+        InMemoryInsights, PartTable as _, Progress, ResultTable as _,
+    };
 
-/// A window whose result is not made, with what there is so far.
-fn open(start: Timestamp, totals: Totals) -> Told {
-    Told {
-        start,
-        is_final: false,
-        revision: 0,
-        totals,
+    #[tokio::test]
+    async fn however_long_the_span_and_however_little_is_made_the_reads_are_few() {
+        let minute = Minute::of("2026-01-30T12:34:00Z".parse().unwrap()).unwrap();
+        let first = Minute::of(Timestamp::UNIX_EPOCH).unwrap();
+        for made in [None, Some(minute.previous()), Some(first)] {
+            let table = InMemoryInsights::default();
+            let reading = json!({"deviceId": "fridge", "sensor": "t", "value": 4.5, "unit": "Cel",
+                "at": minute.to_string()});
+            let part = part_of(minute, "a", &[reading.to_string()]);
+            table.put_part(&part).await.unwrap();
+            let progress = Progress {
+                closed_through: made,
+                made_through: made,
+            };
+            let advanced = table.advance(Progress::default(), progress).await;
+            advanced.unwrap();
+            for step in [Step::Minute, Step::Hour, Step::Day] {
+                let span = Span {
+                    from: "2026-01-01T00:00:00Z".parse().unwrap(),
+                    until: "2026-01-31T00:00:00Z".parse().unwrap(),
+                    to: minute.end(),
+                    step,
+                };
+                // Progress, what is made of the span, an hour of the day, minutes of the hour.
+                table.fail_after(4 + MAX_OPEN as u32, u32::MAX);
+                let told = read(&table, &span).await;
+                let told = told.unwrap_or_else(|error| panic!("{made:?} {step:?}: {error}"));
+                table.fail_next(0);
+                let readings = told.iter().map(|window| window.totals.counts.on_time);
+                assert_eq!(readings.sum::<u64>(), 1, "{made:?} {step:?}");
+            }
+        }
     }
-}
-
-async fn days<T: InsightsTable>(
-    table: &T,
-    from: Day,
-    until: Day,
-    made: Option<Minute>,
-) -> Result<Vec<Told>, ReadError> {
-    let stored = table.days(from, until).await?;
-    let mut told: Vec<_> = stored
-        .into_iter()
-        .map(|day| closed(day.window.start(), day.revision, day.totals))
-        .collect();
-    let mut day = made.map_or(from, |made| made.next().hour().day().max(from));
-    while day < until {
-        let (start, end) = (Hour::of(day.start())?, Hour::of(day.end())?);
-        told.extend(joined(day.start(), hours(table, start, end, made).await?));
-        day = day.next();
-    }
-    Ok(told)
-}
-
-/// An open window of shorter ones, in the order of time.
-fn joined(start: Timestamp, windows: Vec<Told>) -> Option<Told> {
-    let mut windows = windows.into_iter();
-    let mut totals = windows.next()?.totals;
-    for window in windows {
-        totals.append(&window.totals);
-    }
-    Some(open(start, totals))
 }

@@ -40,6 +40,13 @@ impl Step {
         }
     }
 
+    /// When the window of this length starts that a moment since 1970 is in.
+    #[must_use]
+    pub fn start(self, at: Timestamp) -> Timestamp {
+        let into = at.as_second().rem_euclid(self.seconds());
+        Timestamp::from_second(at.as_second() - into).unwrap_or(at)
+    }
+
     /// When a window of this length ends that starts then.
     #[must_use]
     pub fn end(self, start: Timestamp) -> Timestamp {
@@ -80,6 +87,8 @@ pub struct Span {
     pub from: Timestamp,
     /// End of the last one.
     pub until: Timestamp,
+    /// Until when something can have happened in them: what was asked for, or now.
+    pub to: Timestamp,
     /// How long each is.
     pub step: Step,
 }
@@ -130,6 +139,7 @@ impl Span {
         Ok(Self {
             from: at(first),
             until: at(until),
+            to,
             step,
         })
     }
@@ -241,6 +251,7 @@ mod tests {
         let span = Span {
             from: "2026-01-01T11:58:00Z".parse().unwrap(),
             until: "2026-01-01T12:00:00Z".parse().unwrap(),
+            to: "2026-01-01T12:00:00Z".parse().unwrap(),
             step: Step::Minute,
         };
         let starts: Vec<_> = span.starts().map(|start| start.to_string()).collect();

@@ -1,5 +1,6 @@
 //! The commands of `cargo local`.
 
+pub mod archive;
 pub mod demo;
 pub mod dlq;
 mod evidence;
@@ -36,6 +37,7 @@ use crate::error::LocalError;
 use crate::programs::Programs;
 use crate::stack::{Stack, StackOptions};
 use crate::template;
+pub use archive::ArchiveError;
 pub use dlq::DlqError;
 use interruption::Interruption;
 pub use kafka::KafkaError;
@@ -62,6 +64,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, LocalError> {
         Command::Verify(args) => verify::run(&stack, &args).await,
         Command::Rebuild(args) => rebuild::run(&stack, &args).await,
         Command::Reconcile(args) => reconcile::run(&stack, &args).await,
+        Command::Archive(what) => archive::run(&stack, &what).await,
         Command::Dlq(what) => dlq::run(&stack, &what).await,
         Command::Telemetry(args) => telemetry::run(&args).await,
         Command::Token(args) => token::run(&args).await,
@@ -87,6 +90,14 @@ fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
         first_delay: Duration::from_millis(args.retry_delay),
     };
     Ok(options)
+}
+
+/// What the template says, as far as it can be read without running it.
+fn template_of(args: &StackArgs) -> Result<sam_template::Stack, LocalError> {
+    let options = options(args)?;
+    let mut context = template::context_to_read();
+    context.parameters = options.parameters;
+    template::read(&options.template, &context)
 }
 
 fn this_program() -> Result<PathBuf, LocalError> {

@@ -20,6 +20,9 @@ use aws_types::region::Region;
 use in_time::InTime;
 use std::time::Duration;
 
+/// How long an object of a bucket may take.
+#[cfg(feature = "archive")]
+const LONGEST_READ: Duration = Duration::from_mins(2);
 const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
 
 /// The shared way to AWS.
@@ -232,6 +235,22 @@ impl Connection {
             .retry_config(RetryConfig::disabled())
             .interceptor(InTime);
         aws_sdk_lambda::Client::from_conf(config.build())
+    }
+
+    /// A client for buckets. An object may take minutes: it has some 100 MB at most.
+    #[cfg(feature = "archive")]
+    #[must_use]
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(LONGEST_READ)
+            .operation_timeout(2 * LONGEST_READ)
+            .build();
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk)
+            .timeout_config(timeouts)
+            // What stands for AWS has one host name for all buckets.
+            .force_path_style(self.sdk.endpoint_url().is_some());
+        aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// A client for keys.

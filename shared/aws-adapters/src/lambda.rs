@@ -26,6 +26,9 @@ const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
 /// up, as a JSON list: what fails then is told to the caller, and not put into the dead-letter queue
 /// once more.
 pub const REDRIVE_KEY: &str = "redrive";
+/// Field of an event of the bus that says that it is replayed from an archive, and in which replay
+/// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-replay-archived-event.html>).
+pub const REPLAY_NAME: &str = "replay-name";
 
 /// What a handler is at. Boxed: the SDK's futures nest deeply, and so would the runtime around
 /// them.
@@ -52,6 +55,19 @@ impl Invocation {
     pub fn is_redrive(&self) -> bool {
         !self.redrive_of.is_empty()
     }
+
+    /// Whether it is an event that is replayed from an archive: what it had done outside was done.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.payload.get(REPLAY_NAME).is_some_and(Value::is_string)
+    }
+}
+
+/// The answer of a consumer that acts outside to an event that is replayed: it does nothing.
+#[must_use]
+pub fn muted() -> Value {
+    tracing::info!("a replay moves no money and tells nobody");
+    json!({"muted": true})
 }
 
 /// Serves a function until the platform ends it. A failure is logged with its class and given to

@@ -12,6 +12,8 @@
 //! that can be destroyed), `kinesis_records`, `dynamodb_insights` (windows), `cloudwatch_markers`, `function_calls`, `ses_mailer` and
 //! `parameter_store`.
 
+#[cfg(feature = "archive")]
+pub mod bucket;
 #[cfg(feature = "logs")]
 pub mod cloudwatch_markers;
 pub mod connection;
@@ -54,6 +56,8 @@ pub mod order_tables;
 #[cfg(feature = "ssm")]
 pub mod parameter_store;
 pub mod publications;
+#[cfg(feature = "archive")]
+pub mod restored_events;
 #[cfg(feature = "ses")]
 pub mod ses_mailer;
 #[cfg(feature = "dead-letter-queue")]

@@ -67,6 +67,13 @@ impl Exact {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// Whether it is at most so far from zero.
+    #[must_use]
+    pub fn is_within(self, most: u64) -> bool {
+        let most = Self::from(most);
+        (most.negated()..=most).contains(&self)
+    }
+
     /// The number on the other side of zero.
     #[must_use]
     pub fn negated(self) -> Self {

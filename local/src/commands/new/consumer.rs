@@ -233,15 +233,21 @@ fn redriven(plan: &mut Plan, name: &Name) -> Result<(), LocalError> {
         plan.insert(template, &anchors, &text)?;
     }
     // By which an operator's commands know the consumer.
-    plan.insert(
-        template,
-        &[
-            "  StackResources:",
-            "            \"queues\": {",
-            "              \"notify-user\"",
-        ],
-        &format!("              \"{kebab}\": \"${{{pascal}Dlq}}\",\n"),
-    )
+    for (names, name) in [
+        ("functions", format!("{pascal}Function}}:live")),
+        ("queues", format!("{pascal}Dlq}}")),
+    ] {
+        plan.insert(
+            template,
+            &[
+                "  StackResources:",
+                &format!("            \"{names}\": {{"),
+                "              \"notify-user\"",
+            ],
+            &format!("              \"{kebab}\": \"${{{name}\",\n"),
+        )?;
+    }
+    Ok(())
 }
 
 /// The rule's line among those that the samples are held against.

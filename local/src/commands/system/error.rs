@@ -92,6 +92,11 @@ pub enum SystemError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It has no archive.
+    #[error(
+        "the stack archives nothing: its parameter Analytics is Disabled; enable it, and deploy"
+    )]
+    NoArchive,
     /// The stack does not have something.
     #[error(
         "the stack has no {kind} {name} (parameter {parameter}); deploy it again, from this version"

@@ -117,6 +117,11 @@ impl System {
         self.resources.queues()
     }
 
+    /// The bucket of the archive.
+    pub(super) fn archive(&self) -> Result<&str, SystemError> {
+        self.resources.archive()
+    }
+
     /// The name of the function with this program.
     pub(super) fn function(&self, program: &str) -> Result<&str, SystemError> {
         self.resources.function(program)

@@ -16,6 +16,9 @@ pub(super) struct Resources {
     /// URLs of dead-letter queues, by consumer.
     #[serde(default)]
     queues: BTreeMap<String, String>,
+    /// By what they are for; an empty name where the stack has none.
+    #[serde(default)]
+    buckets: BTreeMap<String, String>,
     #[serde(skip)]
     parameter: String,
 }
@@ -48,6 +51,14 @@ impl Resources {
             });
         }
         Ok(&self.queues)
+    }
+
+    pub(super) fn archive(&self) -> Result<&str, SystemError> {
+        let name = self.named(&self.buckets, "bucket", "archive")?;
+        if name.is_empty() {
+            return Err(SystemError::NoArchive);
+        }
+        Ok(name)
     }
 
     fn named<'a>(

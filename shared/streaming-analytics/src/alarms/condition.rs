@@ -1,6 +1,7 @@
 //! When a rule's metric is not as it should be.
 
 use crate::exact::Exact;
+use crate::record::MAX_READING;
 use domain::whole::whole;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -68,6 +69,14 @@ impl Condition {
     /// What contradicts itself: the field and why.
     pub(super) fn fault(&self) -> Option<(&'static str, &'static str)> {
         match self {
+            Self::Above { threshold, .. } | Self::Below { threshold, .. }
+                if !is_figure(*threshold) =>
+            {
+                Some(("condition.threshold", "must lie within 10^12 of 0"))
+            }
+            Self::Above { clear, .. } | Self::Below { clear, .. } if !is_figure(*clear) => {
+                Some(("condition.clear", "must lie within 10^12 of 0"))
+            }
             Self::Above { threshold, clear } if clear > threshold => {
                 Some(("condition.clear", "must be at most the threshold"))
             }
@@ -86,8 +95,8 @@ impl Condition {
                     Some(("condition.raise", "must be above 0 and at most 100"))
                 } else if *clear < Exact::ZERO || clear > raise {
                     Some(("condition.clear", "must be from 0 to raise"))
-                } else if *at_least < Exact::ZERO {
-                    Some(("condition.atLeast", "must not be negative"))
+                } else if *at_least < Exact::ZERO || !is_figure(*at_least) {
+                    Some(("condition.atLeast", "must be from 0 to 10^12"))
                 } else if !(1..=100_000).contains(half_life) {
                     Some(("condition.halfLife", "must be from 1 to 100000"))
                 } else {
@@ -96,6 +105,11 @@ impl Condition {
             }
         }
     }
+}
+
+/// Whether a metric can come to it, by what a reading can be.
+fn is_figure(number: Exact) -> bool {
+    number.is_within(MAX_READING)
 }
 
 /// `above 0.2, clears at 0.1`.

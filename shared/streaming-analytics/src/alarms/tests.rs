@@ -299,6 +299,18 @@ fn a_rule_that_contradicts_itself_is_refused() {
             "condition.clear",
         ),
         (
+            json!({"kind": "below", "threshold": 0, "clear": 1_000_000_000_001_u64}),
+            "condition.clear",
+        ),
+        (
+            json!({"kind": "above", "threshold": -1_000_000_000_001_i64, "clear": -2e13}),
+            "condition.threshold",
+        ),
+        (
+            json!({"kind": "deviation", "raise": 2, "clear": 1, "atLeast": 2e12}),
+            "condition.atLeast",
+        ),
+        (
             json!({"kind": "deviation", "raise": 0, "clear": 0}),
             "condition.raise",
         ),

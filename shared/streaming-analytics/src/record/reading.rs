@@ -99,13 +99,7 @@ fn value(fields: &Map<String, Value>) -> Result<Exact, Malformed> {
         None => return Err(Malformed::new("value", "is missing")),
     };
     let value = Exact::parse(number.as_str()).map_err(|error| Malformed::new("value", error))?;
-    let limit = Exact::from(MAX_READING);
-    let distance = if value < Exact::ZERO {
-        value.negated()
-    } else {
-        value
-    };
-    if distance > limit {
+    if !value.is_within(MAX_READING) {
         let reason = format!("must lie between -{MAX_READING} and {MAX_READING}");
         return Err(Malformed::new("value", reason));
     }
