@@ -16,7 +16,7 @@ const ACTED_ON: [&str; 11] = [
 ];
 
 /// The types that are kept as "other", each with its top-level properties.
-const OTHER: [(&str, &[&str]); 15] = [
+const OTHER: [(&str, &[&str]); 17] = [
     ("AWS::SQS::QueuePolicy", &["PolicyDocument", "Queues"]),
     (
         "AWS::Events::EventBusPolicy",
@@ -129,6 +129,24 @@ const OTHER: [(&str, &[&str]); 15] = [
         ],
     ),
     ("AWS::Logs::LogStream", &["LogGroupName", "LogStreamName"]),
+    (
+        "AWS::KinesisAnalyticsV2::Application",
+        &[
+            "ApplicationConfiguration",
+            "ApplicationDescription",
+            "ApplicationMaintenanceConfiguration",
+            "ApplicationMode",
+            "ApplicationName",
+            "RunConfiguration",
+            "RuntimeEnvironment",
+            "ServiceExecutionRole",
+            "Tags",
+        ],
+    ),
+    (
+        "AWS::KinesisAnalyticsV2::ApplicationCloudWatchLoggingOption",
+        &["ApplicationName", "CloudWatchLoggingOption"],
+    ),
     (
         "AWS::CloudWatch::Alarm",
         &[
