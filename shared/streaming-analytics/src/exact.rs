@@ -1,6 +1,7 @@
 //! Exact sums of decimals: whole numbers of 10⁻¹⁸, so that adding in any order comes to the same.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,11 +35,25 @@ impl Exact {
     /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// Reads the text of a JSON number.
+    /// Reads the text of a JSON number, to its last digit.
     ///
     /// # Errors
     /// [`ExactError`].
     pub fn parse(text: &str) -> Result<Self, ExactError> {
+        Self::read(text, || Err(ExactError::TooPrecise))
+    }
+
+    /// Reads the text of a JSON number, to 18 decimal places, half to even: what is measured has
+    /// no more, whatever a device computes.
+    ///
+    /// # Errors
+    /// [`ExactError`], but for [`ExactError::TooPrecise`].
+    pub fn nearest(text: &str) -> Result<Self, ExactError> {
+        Self::read(text, || Ok(()))
+    }
+
+    /// `rounds` says whether digits may be left out.
+    fn read(text: &str, rounds: impl Fn() -> Result<(), ExactError>) -> Result<Self, ExactError> {
         let (digits, exponent) = match text.split_once(['e', 'E']) {
             Some((digits, exponent)) => {
                 let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
@@ -57,7 +72,7 @@ impl Exact {
             return Err(ExactError::NotDecimal);
         }
         let fraction = fraction.trim_end_matches('0');
-        let scaled = scaled(whole, fraction, exponent)?;
+        let scaled = scaled(whole, fraction, exponent, rounds)?;
         Ok(Self(if negative { -scaled } else { scaled }))
     }
 
@@ -127,7 +142,12 @@ impl Exact {
     }
 }
 
-fn scaled(whole: &str, fraction: &str, exponent: i32) -> Result<i128, ExactError> {
+fn scaled(
+    whole: &str,
+    fraction: &str,
+    exponent: i32,
+    rounds: impl Fn() -> Result<(), ExactError>,
+) -> Result<i128, ExactError> {
     let digits = format!("{whole}{fraction}");
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
@@ -138,13 +158,40 @@ fn scaled(whole: &str, fraction: &str, exponent: i32) -> Result<i128, ExactError
     let kept = digits.trim_end_matches('0');
     let dropped = i32::try_from(digits.len() - kept.len()).map_err(|_| ExactError::TooLarge)?;
     let shift = 18 - places + dropped;
-    let shift = u32::try_from(shift).map_err(|_| ExactError::TooPrecise)?;
+    let Ok(shift) = u32::try_from(shift) else {
+        rounds()?;
+        let cut = usize::try_from(shift.unsigned_abs()).map_err(|_| ExactError::TooPrecise)?;
+        return rounded(kept, cut);
+    };
     kept.parse::<i128>()
         .ok()
         .zip(10_i128.checked_pow(shift))
         .and_then(|(number, factor)| number.checked_mul(factor))
         .filter(|number| *number < 100 * ONE * ONE)
         .ok_or(ExactError::TooLarge)
+}
+
+/// Digits, the last of which is not 0, without their last `cut` ones.
+fn rounded(digits: &str, cut: usize) -> Result<i128, ExactError> {
+    let Some(kept) = digits.len().checked_sub(cut) else {
+        return Ok(0);
+    };
+    let (kept, left_out) = digits.split_at(kept);
+    let kept = if kept.is_empty() {
+        0
+    } else {
+        let kept: i128 = kept.parse().map_err(|_| ExactError::TooLarge)?;
+        if kept >= 100 * ONE * ONE {
+            return Err(ExactError::TooLarge);
+        }
+        kept
+    };
+    let up = match left_out.cmp("5") {
+        Ordering::Less => false,
+        Ordering::Equal => kept % 2 != 0,
+        Ordering::Greater => true,
+    };
+    Ok(kept + i128::from(up))
 }
 
 impl From<u64> for Exact {
@@ -201,7 +248,7 @@ impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let number = serde_json::Number::deserialize(deserializer)?;
-            return Self::parse(number.as_str()).map_err(de::Error::custom);
+            return Self::nearest(number.as_str()).map_err(de::Error::custom);
         }
         let (digits, places) = <(i128, u32)>::deserialize(deserializer)?;
         MAX_PLACES
@@ -248,6 +295,25 @@ mod tests {
         ] {
             assert_eq!(Exact::parse(text), Err(ExactError::NotDecimal), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_measured_is_kept_to_18_places_half_to_even() {
+        for (text, kept) in [
+            ("1e-19", "0"),
+            ("5e-19", "0"),
+            ("-5.00001e-19", "-1e-18"),
+            ("15e-19", "2e-18"),
+            ("25e-19", "2e-18"),
+            ("1.0000000000000000009", "1.000000000000000001"),
+            ("5e-324", "0"),
+            ("0.25", "0.25"),
+        ] {
+            assert_eq!(Exact::nearest(text), Exact::parse(kept), "{text}");
+        }
+        let long = format!("{}.0000000000000000001", "9".repeat(30));
+        assert_eq!(Exact::nearest(&long), Err(ExactError::TooLarge));
+        assert_eq!(Exact::nearest("1e20"), Err(ExactError::TooLarge));
     }
 
     #[test]

@@ -48,9 +48,7 @@ impl Reading {
             return Err(Malformed::new("unit", reason));
         }
         let value = value(fields)?;
-        let exact_at: Timestamp = text(fields, "at")?
-            .parse()
-            .map_err(|_| Malformed::new("at", "must be RFC 3339, like 2025-01-01T12:00:00Z"))?;
+        let exact_at = time(fields)?;
         let at = to_millisecond(exact_at).map_err(|error| Malformed::new("at", error))?;
         let device_bytes = device.as_str().as_bytes();
         let id = match fields.get("eventId") {
@@ -92,13 +90,20 @@ fn text<'a>(fields: &'a Map<String, Value>, field: &'static str) -> Result<&'a s
     }
 }
 
+fn time(fields: &Map<String, Value>) -> Result<Timestamp, Malformed> {
+    let text = text(fields, "at")?;
+    // What else reads times is laxer in some languages, and in none without the letter.
+    let parsed = text.parse().ok().filter(|_| !text.contains(' '));
+    parsed.ok_or_else(|| Malformed::new("at", "must be RFC 3339, like 2025-01-01T12:00:00Z"))
+}
+
 fn value(fields: &Map<String, Value>) -> Result<Exact, Malformed> {
     let number = match fields.get("value") {
         Some(Value::Number(number)) => number,
         Some(_) => return Err(Malformed::new("value", "must be a number")),
         None => return Err(Malformed::new("value", "is missing")),
     };
-    let value = Exact::parse(number.as_str()).map_err(|error| Malformed::new("value", error))?;
+    let value = Exact::nearest(number.as_str()).map_err(|error| Malformed::new("value", error))?;
     if !value.is_within(MAX_READING) {
         let reason = format!("must lie between -{MAX_READING} and {MAX_READING}");
         return Err(Malformed::new("value", reason));

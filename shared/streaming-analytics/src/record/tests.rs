@@ -173,6 +173,7 @@ fn the_field_at_fault_is_named() {
         ("unit", json!("x".repeat(17))),
         ("unit", json!("")),
         ("at", json!("yesterday")),
+        ("at", json!("2026-01-01 12:00:00Z")),
         ("at", json!("1969-01-01T00:00:00Z")),
         ("eventId", json!(1)),
         ("eventId", json!("x".repeat(257))),
