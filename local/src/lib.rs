@@ -36,6 +36,7 @@ pub mod issuer;
 mod journal;
 mod lambda_api;
 mod log_groups;
+mod log_meter;
 mod log_tail;
 mod mappings;
 pub mod open_files;

@@ -78,6 +78,9 @@ fn a_happy_order_that_shares_no_batch_takes_exactly_the_units_it_is_designed_for
         ("read_units", 0.0),
         ("eventbridge_entries", 5.0),
         ("lambda_invocations", 13.0),
+        ("sqs_requests", 0.0),
+        ("kinesis_units", 5.0),
+        ("firehose_units", 5.0),
     ] {
         assert_eq!(per_order[what].as_f64(), Some(count), "{what}: {report}");
     }
@@ -104,6 +107,10 @@ fn happy_orders_that_share_batches_take_fewer_units_and_read_nothing() {
         ("read_units", 0.0),
         ("eventbridge_entries", 5.0),
         ("lambda_invocations", 13.0),
+        ("sqs_requests", 0.0),
+        ("kinesis_units", 5.0),
+        ("firehose_units", 5.0),
+        ("log_bytes", 2048.0),
     ] {
         let count = report["per_order"][what].as_f64().unwrap();
         assert!(count <= most, "{what}: {report}");

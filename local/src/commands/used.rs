@@ -26,6 +26,15 @@ pub(super) struct Used {
     pub events: Counters,
     /// Calls to the queues.
     pub sqs: Counters,
+    /// Records that were put into streams, with their units of 25 KB.
+    #[serde(default)]
+    pub kinesis: Counters,
+    /// Records that were given to delivery streams, with their units of 5 KB.
+    #[serde(default)]
+    pub firehose: Counters,
+    /// Bytes of functions' log lines.
+    #[serde(default)]
+    pub log_bytes: u64,
     /// Calls to the key service.
     pub kms: Counters,
     /// Those calls to the tables that were for customers' keys.
@@ -72,6 +81,9 @@ impl Used {
             dynamodb: service("dynamodb"),
             events: service("events"),
             sqs: service("sqs"),
+            kinesis: service("kinesis"),
+            firehose: service("firehose"),
+            log_bytes: logged(stack, &by_time),
             stock_transactions: moves.requests,
             invocations: stats.values().map(|one| one.invocations).sum(),
             gb_seconds: stats.values().map(|one| one.gb_seconds).sum(),
@@ -82,6 +94,13 @@ impl Used {
                 .sum(),
         }
     }
+}
+
+/// What functions logged, but for those that go by the time.
+fn logged(stack: &Stack, by_time: &BTreeSet<String>) -> u64 {
+    let logged = stack.logged().into_iter();
+    let by_order = logged.filter(|(name, _)| !by_time.contains(name));
+    by_order.map(|(_, bytes)| bytes).sum()
 }
 
 /// Name of the table of customers' keys.
@@ -124,6 +143,9 @@ impl Sub for Used {
             dynamodb: self.dynamodb - before.dynamodb,
             events: self.events - before.events,
             sqs: self.sqs - before.sqs,
+            kinesis: self.kinesis - before.kinesis,
+            firehose: self.firehose - before.firehose,
+            log_bytes: self.log_bytes.saturating_sub(before.log_bytes),
             kms: self.kms - before.kms,
             keys: self.keys - before.keys,
             stock_transactions: self
@@ -141,6 +163,9 @@ impl AddAssign for Used {
         self.dynamodb += more.dynamodb;
         self.events += more.events;
         self.sqs += more.sqs;
+        self.kinesis += more.kinesis;
+        self.firehose += more.firehose;
+        self.log_bytes += more.log_bytes;
         self.kms += more.kms;
         self.keys += more.keys;
         self.stock_transactions += more.stock_transactions;

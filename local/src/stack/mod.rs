@@ -32,6 +32,7 @@ use crate::given_up::given_up;
 use crate::history::History;
 use crate::http_api::HttpApiServer;
 use crate::lambda_api::LambdaApiServer;
+use crate::log_meter::LogMeter;
 use crate::mappings::Mappings;
 use crate::programs::Programs;
 use crate::queues::{Queues, queue_name};
@@ -124,6 +125,7 @@ pub struct Stack {
     http_api: HttpApiServer,
     lambda_api: LambdaApiServer,
     gateway_log: Arc<GatewayLog>,
+    log_meter: Arc<LogMeter>,
     instance: String,
 }
 
@@ -171,6 +173,12 @@ impl Stack {
     #[must_use]
     pub fn host(&self) -> &LambdaHost {
         self.functions.host()
+    }
+
+    /// Bytes of log lines that each function has written so far.
+    #[must_use]
+    pub fn logged(&self) -> std::collections::BTreeMap<String, u64> {
+        self.log_meter.bytes()
     }
 
     /// Configured memory by function, in MB.

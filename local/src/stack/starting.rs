@@ -31,6 +31,7 @@ use crate::issuer::{self, Elsewhere, Issuer, KeyError, SigningKey};
 use crate::journal::FileJournal;
 use crate::lambda_api::{LambdaApi, LambdaApiServer};
 use crate::log_groups::LogGroups;
+use crate::log_meter::LogMeter;
 use crate::log_tail::LogTail;
 use crate::mappings::{MappingContext, Mappings};
 use crate::permissions::Permissions;
@@ -68,6 +69,8 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
 
     let logs = Arc::clone(&options.logs);
     let logs = Arc::new(LogGroups::new(logs, &endpoint, &stack));
+    let log_meter = Arc::new(LogMeter::new(logs));
+    let logs = Arc::clone(&log_meter) as _;
     let gateway_log = Arc::new(GatewayLog::new(logs, &stack, Arc::clone(&history)));
     let log_tail = Arc::new(LogTail::new(Arc::clone(&gateway_log) as _));
     let host = start_host(&options, Arc::clone(&log_tail) as _, &stack, &endpoint).await?;
@@ -137,6 +140,7 @@ pub(super) async fn start(options: StackOptions) -> Result<Stack, LocalError> {
         http_api,
         lambda_api,
         gateway_log,
+        log_meter,
         instance,
     })
 }

@@ -6,6 +6,8 @@ use crate::commands::used::Used;
 
 /// Orders that prices are said for.
 const MILLION: f64 = 1_000_000.0;
+/// Bytes of what is charged by the GB.
+const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// The part of `prices.json` that is reckoned with.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -16,6 +18,9 @@ pub(super) struct Prices {
     eventbridge: EventBridgePrices,
     lambda: LambdaPrices,
     http_api: RequestPrices,
+    kinesis: KinesisPrices,
+    firehose: FirehosePrices,
+    logs: LogPrices,
     kms: RequestPrices,
     sqs: RequestPrices,
 }
@@ -38,6 +43,23 @@ struct LambdaPrices {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct KinesisPrices {
+    put_units_per_million: f64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct FirehosePrices {
+    unit_bytes: f64,
+    ingested_gb: f64,
+    partitioned_gb: f64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct LogPrices {
+    ingested_gb: f64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 struct RequestPrices {
     requests_per_million: f64,
 }
@@ -54,6 +76,15 @@ impl Prices {
             + millions(used.api_requests) * self.http_api.requests_per_million
             + millions(used.sqs.requests) * self.sqs.requests_per_million
             + millions(used.kms.requests) * self.kms.requests_per_million
+            + self.cost_of_analytics(used)
+            + real(used.log_bytes) / GB * self.logs.ingested_gb
+    }
+
+    /// The part of [`cost`](Self::cost) that is for the analytics stream and the archive.
+    pub(super) fn cost_of_analytics(&self, used: &Used) -> f64 {
+        let archived = real(used.firehose.chunks) * self.firehose.unit_bytes / GB;
+        real(used.kinesis.chunks) / MILLION * self.kinesis.put_units_per_million
+            + archived * (self.firehose.ingested_gb + self.firehose.partitioned_gb)
     }
 
     /// The part of [`cost`](Self::cost) that is for personal data: customers' keys.
@@ -106,6 +137,26 @@ mod tests {
         assert!((cost - 3.75).abs() < 1e-9, "{cost}");
         let all = prices.cost(&used);
         assert!((all - 3.75).abs() < 1e-9, "{all}");
+    }
+
+    #[test]
+    fn an_event_is_charged_in_the_stream_in_the_archive_and_in_logs() {
+        let units = |chunks: u64| aws_endpoint::Counters {
+            chunks,
+            ..aws_endpoint::Counters::default()
+        };
+        let used = Used {
+            kinesis: units(1_000_000),
+            firehose: units(1_000_000),
+            log_bytes: 1 << 30,
+            ..Used::default()
+        };
+        let prices = Prices::list();
+        // 0.014, 4.77 GB at 0.029 and 0.02, and 0.5.
+        let analytics = prices.cost_of_analytics(&used);
+        assert!((analytics - 0.2477).abs() < 1e-4, "{analytics}");
+        let all = prices.cost(&used);
+        assert!((all - analytics - 0.5).abs() < 1e-9, "{all}");
     }
 
     #[test]

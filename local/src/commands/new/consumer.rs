@@ -331,6 +331,8 @@ fn cost(plan: &mut Plan, name: &Name, events: &[EventType]) -> Result<(), LocalE
             ("write_units", 1),
             ("eventbridge_entries", 1),
             ("lambda_invocations", 2),
+            ("kinesis_units", 1),
+            ("firehose_units", 1),
         ] {
             let row = format!("        (\"{what}\", ");
             plan.add(tests, &[test, &row], each * handled)?;

@@ -44,6 +44,10 @@ pub(super) struct PerOrder {
     pub read_units: f64,
     pub eventbridge_entries: f64,
     pub lambda_invocations: f64,
+    pub sqs_requests: f64,
+    pub kinesis_units: f64,
+    pub firehose_units: f64,
+    pub log_bytes: f64,
 }
 
 impl PerOrder {
@@ -55,6 +59,10 @@ impl PerOrder {
             read_units: rounded(tables.read_units / orders, 3),
             eventbridge_entries: rounded(real(bus.entries) / orders, 3),
             lambda_invocations: rounded(real(used.invocations) / orders, 3),
+            sqs_requests: rounded(real(used.sqs.requests) / orders, 3),
+            kinesis_units: rounded(real(used.kinesis.chunks) / orders, 3),
+            firehose_units: rounded(real(used.firehose.chunks) / orders, 3),
+            log_bytes: rounded(real(used.log_bytes) / orders, 0),
         }
     }
 }

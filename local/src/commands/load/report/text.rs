@@ -99,6 +99,20 @@ impl Report {
             "Lambda",
             format!("{:.2} invocations", each.lambda_invocations),
         );
+        text.item(
+            "analytics",
+            format!(
+                "{:.2} units of 25 KB in the stream, {:.2} of 5 KB in the archive",
+                each.kinesis_units, each.firehose_units
+            ),
+        );
+        text.item(
+            "SQS, logs",
+            format!(
+                "{:.2} requests, {:.0} bytes",
+                each.sqs_requests, each.log_bytes
+            ),
+        );
         let keys = &self.personal_data;
         text.item(
             "personal data",
