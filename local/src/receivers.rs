@@ -11,6 +11,9 @@ use sam_template::policy::{self, Statement};
 use sam_template::{JsonPath, Target};
 use serde_json::{Value, json};
 
+/// As whom rules call, in the meter.
+const RULES: &str = "events.amazonaws.com";
+
 /// The receivers of the stack. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Receivers {
@@ -117,9 +120,14 @@ impl Receivers {
         self.call("sns", "Publish", request).await
     }
 
-    async fn call(&self, service: &str, operation: &str, request: Value) -> Result<(), PutError> {
+    async fn call(
+        &self,
+        service: &'static str,
+        operation: &'static str,
+        request: Value,
+    ) -> Result<(), PutError> {
         let endpoint = self.endpoint.upgrade().ok_or(PutError::Gone)?;
-        endpoint.call(service, operation, request).await?;
+        endpoint.call_as(RULES, service, operation, request).await?;
         Ok(())
     }
 

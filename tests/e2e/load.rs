@@ -110,7 +110,6 @@ fn happy_orders_that_share_batches_take_fewer_units_and_read_nothing() {
         ("sqs_requests", 0.0),
         ("kinesis_units", 5.0),
         ("firehose_units", 5.0),
-        ("log_bytes", 2048.0),
     ] {
         let count = report["per_order"][what].as_f64().unwrap();
         assert!(count <= most, "{what}: {report}");

@@ -25,7 +25,7 @@ use crate::kinesis::Kinesis;
 use crate::kms::Kms;
 use crate::logs::Logs;
 use crate::mail::{Mail, SentEmail};
-use crate::meter::{Meter, MeterSnapshot, Usage};
+use crate::meter::{Meter, MeterSnapshot, Outcome, Usage};
 use crate::parameters::Parameters;
 use crate::services::{Services, ends_with_its_caller};
 use crate::sites::{Site, Sites};
@@ -286,6 +286,36 @@ impl Endpoint {
             services
                 .call(&service, &operation, request, &[], &mut usage)
                 .await
+        });
+        task.await
+            .unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
+    }
+
+    /// The same for a service of AWS that calls another one: metered, with the service as caller.
+    ///
+    /// # Errors
+    /// The [`ApiError`] that a caller over HTTP would get.
+    pub async fn call_as(
+        &self,
+        caller: &'static str,
+        service: &'static str,
+        operation: &'static str,
+        request: Value,
+    ) -> Result<Value, ApiError> {
+        let services = Arc::clone(&self.services);
+        let task = tokio::spawn(async move {
+            let mut usage = Usage::default();
+            let called = services
+                .call(service, operation, request, &[], &mut usage)
+                .await;
+            let outcome = match &called {
+                Ok(_) => Outcome::Answered,
+                Err(error) if error.is_throttle() => Outcome::Throttled,
+                Err(_) => Outcome::Failed,
+            };
+            let meter = &services.meter;
+            meter.record(caller, service, operation, &usage, outcome);
+            called
         });
         task.await
             .unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
