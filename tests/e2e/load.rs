@@ -92,13 +92,8 @@ fn a_happy_order_that_shares_no_batch_takes_exactly_the_units_it_is_designed_for
 /// written, and never enter the index of open ones.
 #[test]
 fn happy_orders_that_share_batches_take_fewer_units_and_read_nothing() {
-    let (_folder, template) = changed_template(|template| {
-        let of_the_projection = "BatchSize: 100\n            FilterCriteria:";
-        let patient = "BatchSize: 100\n            MaximumBatchingWindowInSeconds: 1\n            FilterCriteria:";
-        assert!(template.contains(of_the_projection));
-        template.replace(of_the_projection, patient)
-    });
-    let more = ["--concurrency", "16", "--template", &template];
+    let window = ["--parameter", "ProjectionWindowSeconds=1"];
+    let more = [&["--concurrency", "16"], &window[..]].concat();
     let (code, report, errors) = load(&lines_of_skus(40, 40), &more);
     assert_eq!(code, Some(0), "{report}\n{errors}");
     for (what, most) in [
