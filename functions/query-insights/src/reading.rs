@@ -9,7 +9,7 @@ use streaming_analytics::window::{Day, Hour, Minute, OutOfTime};
 
 /// Most minutes without a result that are put together for an answer; there are a few of them, and
 /// more only while nobody closes windows.
-const MAX_OPEN: usize = 60;
+const MAX_OPEN: u32 = 60;
 
 /// A window of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +45,11 @@ pub async fn read<T: InsightsTable>(table: &T, span: &Span) -> Result<Vec<Told>,
         Step::Minute => made_minutes(table, span, made).await?,
         Step::Hour => {
             let (from, until) = (Hour::of(span.from)?, Hour::of(span.until)?);
-            rolled_up(table.hours(from, until).await?, |hour| hour.start())
+            rolled_up(table.hours(from, until).await?, Hour::start)
         }
         Step::Day => {
             let (from, until) = (Day::of(span.from)?, Day::of(span.until)?);
-            rolled_up(table.days(from, until).await?, |day| day.start())
+            rolled_up(table.days(from, until).await?, Day::start)
         }
     };
     let mut found: BTreeMap<_, _> = results.into_iter().map(|told| (told.start, told)).collect();
@@ -134,18 +134,13 @@ async fn open<T: InsightsTable>(
     let mut open: BTreeMap<_, Told> = BTreeMap::new();
     for (at, totals) in parts {
         let start = span.step.start(at);
-        match open.get_mut(&start) {
-            Some(told) => told.totals.append(&totals),
-            None => {
-                let told = Told {
-                    start,
-                    is_final: false,
-                    revision: 0,
-                    totals,
-                };
-                open.insert(start, told);
-            }
-        }
+        let told = open.entry(start).or_insert_with(|| Told {
+            start,
+            is_final: false,
+            revision: 0,
+            totals: Totals::default(),
+        });
+        told.totals.append(&totals);
     }
     Ok(open)
 }
@@ -159,7 +154,7 @@ fn not_made(span: &Span, made: Option<Minute>) -> Result<Vec<Minute>, OutOfTime>
     let last = last.min(Minute::of(span.until)?.previous());
     let before = |minute: &Minute| (*minute > first).then(|| minute.previous());
     let minutes = std::iter::successors((last >= first).then_some(last), before);
-    let mut minutes: Vec<_> = minutes.take(MAX_OPEN).collect();
+    let mut minutes: Vec<_> = minutes.take(MAX_OPEN as usize).collect();
     minutes.reverse();
     Ok(minutes)
 }
@@ -197,7 +192,7 @@ mod tests {
                     step,
                 };
                 // Progress, what is made of the span, an hour of the day, minutes of the hour.
-                table.fail_after(4 + MAX_OPEN as u32, u32::MAX);
+                table.fail_after(4 + MAX_OPEN, u32::MAX);
                 let told = read(&table, &span).await;
                 let told = told.unwrap_or_else(|error| panic!("{made:?} {step:?}: {error}"));
                 table.fail_next(0);

@@ -305,17 +305,17 @@ impl Endpoint {
         let services = Arc::clone(&self.services);
         let task = tokio::spawn(async move {
             let mut usage = Usage::default();
-            let called = services
+            let answer = services
                 .call(service, operation, request, &[], &mut usage)
                 .await;
-            let outcome = match &called {
+            let outcome = match &answer {
                 Ok(_) => Outcome::Answered,
                 Err(error) if error.is_throttle() => Outcome::Throttled,
                 Err(_) => Outcome::Failed,
             };
             let meter = &services.meter;
             meter.record(caller, service, operation, &usage, outcome);
-            called
+            answer
         });
         task.await
             .unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
