@@ -27,6 +27,20 @@ pub fn refuse_real_aws(
     Ok(())
 }
 
+/// Refuses what an option names that is not on this machine.
+///
+/// # Errors
+/// [`LocalError::RealAws`] names the option.
+pub(crate) fn on_this_machine(option: &str, url: &str) -> Result<(), LocalError> {
+    if is_loopback(url) {
+        return Ok(());
+    }
+    Err(LocalError::RealAws {
+        variable: option.to_owned(),
+        value: url.to_owned(),
+    })
+}
+
 /// Whether a URL's host is this machine.
 #[must_use]
 pub fn is_loopback(url: &str) -> bool {

@@ -107,18 +107,14 @@ async fn open<T: InsightsTable>(
     let mut parts = Vec::new();
     if let Some(next) = made.map(Minute::next) {
         let hour = next.hour();
-        let has = |start: Timestamp| start >= span.from && start < span.until;
-        let (hour_asked, day_asked) = match span.step {
-            Step::Minute => (false, false),
-            Step::Hour => (has(hour.start()), false),
-            Step::Day => (has(hour.day().start()), has(hour.day().start())),
-        };
-        if day_asked {
+        let running = span.step.start(next.start());
+        let is_asked = running >= span.from && running < span.until;
+        if is_asked && span.step == Step::Day {
             let hours = table.hours(Hour::of(hour.day().start())?, hour).await?;
             let hours = hours.into_iter();
             parts.extend(hours.map(|hour| (hour.window.start(), hour.totals)));
         }
-        if hour_asked {
+        if is_asked && span.step != Step::Minute {
             let minutes = table.minutes(Minute::of(hour.start())?, next).await?;
             let minutes = minutes.into_iter();
             parts.extend(minutes.map(|minute| (minute.minute.start(), minute.totals)));

@@ -308,12 +308,7 @@ impl Endpoint {
             let answer = services
                 .call(service, operation, request, &[], &mut usage)
                 .await;
-            let outcome = match &answer {
-                Ok(_) => Outcome::Answered,
-                Err(error) if error.is_throttle() => Outcome::Throttled,
-                Err(_) => Outcome::Failed,
-            };
-            let meter = &services.meter;
+            let (meter, outcome) = (&services.meter, Outcome::of(&answer));
             meter.record(caller, service, operation, &usage, outcome);
             answer
         });

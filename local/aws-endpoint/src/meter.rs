@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ApiError;
+
 /// What is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -173,6 +175,16 @@ pub(crate) enum Outcome {
     Answered,
     Failed,
     Throttled,
+}
+
+impl Outcome {
+    pub(crate) fn of<T>(answer: &Result<T, ApiError>) -> Self {
+        match answer {
+            Ok(_) => Self::Answered,
+            Err(error) if error.is_throttle() => Self::Throttled,
+            Err(_) => Self::Failed,
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -177,11 +177,9 @@ async fn serve_call(services: &Services, call: Call) -> Result<Response<Full<Byt
         }
     };
     let outcome = match &result {
-        Err(error) if error.is_throttle() => Outcome::Throttled,
-        Err(_) => Outcome::Failed,
         Ok(Served::Whole(answer)) if !answer.status().is_success() => Outcome::Failed,
         Ok(_) if fault == Fault::WrittenButNoAnswer => Outcome::Failed,
-        Ok(_) => Outcome::Answered,
+        result => Outcome::of(result),
     };
     services
         .meter

@@ -92,14 +92,6 @@ fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
     Ok(options)
 }
 
-/// What the template says, as far as it can be read without running it.
-fn template_of(args: &StackArgs) -> Result<sam_template::Stack, LocalError> {
-    let options = options(args)?;
-    let mut context = template::context_to_read();
-    context.parameters = options.parameters;
-    template::read(&options.template, &context)
-}
-
 fn this_program() -> Result<PathBuf, LocalError> {
     std::env::current_exe().map_err(|error| LocalError::file("the running program", error))
 }

@@ -57,13 +57,23 @@ pub(super) async fn patiently(
 ) -> Result<Called, LocalError> {
     let function = system.function(program)?;
     let calls = system.calls();
-    let mut tries = 0;
+    Ok(again(TRIES, || calls.call(function, call)).await?)
+}
+
+/// Makes a call, and up to `tries` times again while something stands in the way.
+///
+/// # Errors
+/// As the last call has it.
+pub(super) async fn again<F>(mut tries: u32, call: impl Fn() -> F) -> F::Output
+where
+    F: Future<Output = Result<Called, CallError>>,
+{
     loop {
-        let called = calls.call(function, call).await;
-        if tries == TRIES || !may_go_again(&called) {
-            return Ok(called?);
+        let called = call().await;
+        if tries == 0 || !may_go_again(&called) {
+            return called;
         }
-        tries += 1;
+        tries -= 1;
         tokio::time::sleep(WAIT).await;
     }
 }

@@ -14,6 +14,7 @@ use super::running::Running;
 use super::{SystemError, interrupted, say, text_file, token};
 use crate::cli::TelemetryArgs;
 use crate::error::LocalError;
+use crate::guard;
 use crate::http_client::HttpClient;
 use crate::issuer::ask::Wanted;
 use simulated::Devices;
@@ -68,7 +69,7 @@ impl Sender {
                 None => return Err(SystemError::NoneRuns(folder.clone()).into()),
             },
         };
-        token::on_this_machine("--api", &api)?;
+        guard::on_this_machine("--api", &api)?;
         let aws = aws.trim_end_matches('/');
         let token = token::given(&client, aws, &Wanted::operator()).await?;
         Ok(Self {

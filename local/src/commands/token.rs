@@ -50,7 +50,7 @@ pub(super) async fn given(
     aws: &str,
     wanted: &Wanted,
 ) -> Result<String, LocalError> {
-    on_this_machine("--aws-endpoint", aws)?;
+    guard::on_this_machine("--aws-endpoint", aws)?;
     match ask::token(client, aws, wanted).await {
         Err(TokenError::NoAnswer(_)) => Err(SystemError::NotRunning {
             url: aws.to_owned(),
@@ -58,17 +58,6 @@ pub(super) async fn given(
         .into()),
         token => Ok(token?),
     }
-}
-
-/// Refuses what an option names that is elsewhere.
-pub(super) fn on_this_machine(option: &str, url: &str) -> Result<(), LocalError> {
-    if guard::is_loopback(url) {
-        return Ok(());
-    }
-    Err(LocalError::RealAws {
-        variable: option.to_owned(),
-        value: url.to_owned(),
-    })
 }
 
 fn wanted(args: &TokenArgs) -> Wanted {

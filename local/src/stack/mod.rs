@@ -7,7 +7,7 @@ mod starting;
 #[cfg(test)]
 mod streaming;
 
-pub(crate) use starting::tables_only;
+pub(crate) use starting::{read_template, tables_only};
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;

@@ -155,6 +155,11 @@ fn context(options: &StackOptions) -> Context {
     }
 }
 
+/// What the template says, as far as it can be read without running it.
+pub(crate) fn read_template(options: &StackOptions) -> Result<sam_template::Stack, LocalError> {
+    template::read(&options.template, &context(options))
+}
+
 /// The AWS endpoint with what the template has in it, and nothing that runs.
 pub(crate) async fn tables_only(options: &StackOptions) -> Result<Endpoint, LocalError> {
     guard::refuse_real_aws(std::env::vars_os())?;

@@ -17,7 +17,8 @@ use std::fmt::Debug;
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>).
 pub const MAX_TRANSACTION_ACTIONS: usize = 100;
 
-const IS_NEW: &str = "attribute_not_exists(streamId)";
+/// An event is put only where there is none.
+pub(crate) const IS_NEW: &str = "attribute_not_exists(streamId)";
 
 /// Streams of events in one table: partition key `streamId`, sort key `version`.
 #[derive(Debug, Clone)]

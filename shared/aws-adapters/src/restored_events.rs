@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 use event_sourcing::chain;
 use event_sourcing::envelope::Envelope;
 
-use crate::dynamodb_event_store::describe;
+use crate::dynamodb_event_store::{IS_NEW, describe};
 use crate::dynamodb_item::{from_envelope, to_envelope};
 
 /// The keys of a table of events, with their kinds.
@@ -107,7 +107,7 @@ impl RestoredEvents {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(streamId)")
+            .condition_expression(IS_NEW)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send();
         let Err(error) = Box::pin(sent).await else {

@@ -40,7 +40,7 @@ impl Exact {
     /// # Errors
     /// [`ExactError`].
     pub fn parse(text: &str) -> Result<Self, ExactError> {
-        Self::read(text, || Err(ExactError::TooPrecise))
+        Self::read(text, false)
     }
 
     /// Reads the text of a JSON number, to 18 decimal places, half to even: what is measured has
@@ -49,11 +49,11 @@ impl Exact {
     /// # Errors
     /// [`ExactError`], but for [`ExactError::TooPrecise`].
     pub fn nearest(text: &str) -> Result<Self, ExactError> {
-        Self::read(text, || Ok(()))
+        Self::read(text, true)
     }
 
     /// `rounds` says whether digits may be left out.
-    fn read(text: &str, rounds: impl Fn() -> Result<(), ExactError>) -> Result<Self, ExactError> {
+    fn read(text: &str, rounds: bool) -> Result<Self, ExactError> {
         let (digits, exponent) = match text.split_once(['e', 'E']) {
             Some((digits, exponent)) => {
                 let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
@@ -142,12 +142,7 @@ impl Exact {
     }
 }
 
-fn scaled(
-    whole: &str,
-    fraction: &str,
-    exponent: i32,
-    rounds: impl Fn() -> Result<(), ExactError>,
-) -> Result<i128, ExactError> {
+fn scaled(whole: &str, fraction: &str, exponent: i32, rounds: bool) -> Result<i128, ExactError> {
     let digits = format!("{whole}{fraction}");
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
@@ -159,7 +154,9 @@ fn scaled(
     let dropped = i32::try_from(digits.len() - kept.len()).map_err(|_| ExactError::TooLarge)?;
     let shift = 18 - places + dropped;
     let Ok(shift) = u32::try_from(shift) else {
-        rounds()?;
+        if !rounds {
+            return Err(ExactError::TooPrecise);
+        }
         let cut = usize::try_from(shift.unsigned_abs()).map_err(|_| ExactError::TooPrecise)?;
         return rounded(kept, cut);
     };

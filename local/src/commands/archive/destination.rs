@@ -1,7 +1,5 @@
 //! Where a replay goes: to a consumer, or into a table.
 
-use std::time::Duration;
-
 use aws_adapters::function_calls::{CallError, Called, FunctionCalls};
 use aws_adapters::lambda::REPLAY_NAME;
 use aws_adapters::restored_events::{Restored, RestoredEvents};
@@ -12,14 +10,14 @@ use serde_json::{Value, json};
 use super::args::ReplayArgs;
 use super::error::ArchiveError;
 use crate::cli::StackArgs;
-use crate::commands::step_by_step::may_go_again;
+use crate::commands::options;
+use crate::commands::step_by_step::again;
 use crate::commands::system::System;
-use crate::commands::template_of;
 use crate::error::LocalError;
+use crate::stack::read_template;
 
-/// A consumer that has no room is called again so often, so long apart.
+/// A consumer that has no room is called again so often.
 const TRIES: u32 = 30;
-const WAIT: Duration = Duration::from_secs(1);
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,23 +31,27 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-/// Where events go. Clones share connections.
+/// Where events go.
+pub(super) struct Destination {
+    /// What the rules of the consumer let through; without one, everything goes.
+    patterns: Option<Vec<EventPattern>>,
+    /// Who takes it.
+    pub(super) taker: Taker,
+}
+
+/// Who takes events. Clones share connections.
 #[derive(Clone)]
-pub(super) enum Destination {
+pub(super) enum Taker {
     Consumer {
         calls: FunctionCalls,
         /// As it is called.
         function: String,
-        /// What its rules let through.
-        patterns: Vec<EventPattern>,
         /// What the events are marked with.
         replay: String,
     },
     Table(RestoredEvents),
     /// Nothing is replayed; it is only counted.
-    Nowhere {
-        patterns: Option<Vec<EventPattern>>,
-    },
+    Nobody,
 }
 
 impl Destination {
@@ -62,45 +64,41 @@ impl Destination {
     ) -> Result<Self, LocalError> {
         let patterns = match &args.consumer {
             None => None,
-            Some(consumer) => Some(patterns(&template_of(shared)?, consumer)?),
+            Some(consumer) => Some(patterns(&read_template(&options(shared)?)?, consumer)?),
         };
-        let table = args.table.as_deref();
-        if let Some(table) = table
-            && table == system.tables()?.event_store
+        if let Some(table) = &args.table
+            && *table == system.tables()?.event_store
         {
-            return Err(ArchiveError::OwnTable(table.to_owned()).into());
+            return Err(ArchiveError::OwnTable(table.clone()).into());
         }
-        Ok(match (patterns, &args.consumer, table) {
-            (patterns, _, _) if args.dry_run => Self::Nowhere { patterns },
-            (Some(patterns), Some(consumer), _) => Self::Consumer {
+        let taker = match (&args.consumer, &args.table) {
+            _ if args.dry_run => Taker::Nobody,
+            (Some(consumer), _) => Taker::Consumer {
                 calls: system.calls(),
                 function: system.function(consumer)?.to_owned(),
-                patterns,
                 replay: replay.to_owned(),
             },
-            (_, _, table) => {
-                let client = system.connection().dynamodb();
-                let opened = RestoredEvents::open(client, table.unwrap_or_default()).await;
-                Self::Table(opened.map_err(ArchiveError::from)?)
+            (None, table) => {
+                let table = table.as_deref().unwrap_or_default();
+                let opened = RestoredEvents::open(system.connection().dynamodb(), table).await;
+                Taker::Table(opened.map_err(ArchiveError::from)?)
             }
-        })
+        };
+        Ok(Self { patterns, taker })
     }
 
     /// Whether the event is for it.
     pub(super) fn wants(&self, whole: &Value) -> bool {
-        match self {
-            Self::Consumer { patterns, .. }
-            | Self::Nowhere {
-                patterns: Some(patterns),
-            } => patterns.iter().any(|pattern| pattern.matches(whole)),
-            Self::Table(_) | Self::Nowhere { patterns: None } => true,
-        }
+        let matches = |patterns: &Vec<EventPattern>| patterns.iter().any(|one| one.matches(whole));
+        self.patterns.as_ref().is_none_or(matches)
     }
+}
 
+impl Taker {
     /// Replays an event.
     pub(super) async fn take(&self, mut whole: Value, event: &Envelope) -> Outcome {
         match self {
-            Self::Nowhere { .. } => Outcome::Replayed,
+            Self::Nobody => Outcome::Replayed,
             Self::Table(table) => match table.put(event).await {
                 Ok(Restored::New) => Outcome::Replayed,
                 Ok(Restored::There) => Outcome::There,
@@ -113,31 +111,14 @@ impl Destination {
                 calls,
                 function,
                 replay,
-                ..
             } => {
                 whole[REPLAY_NAME] = json!(replay);
-                outcome(patiently(calls, function, &whole, replay).await)
+                let ids = [replay.clone()];
+                // As a redrive: what fails is told here, and not put into the dead-letter queue.
+                let called = again(TRIES, || calls.redrive(function, &whole, &ids));
+                outcome(called.await)
             }
         }
-    }
-}
-
-async fn patiently(
-    calls: &FunctionCalls,
-    function: &str,
-    event: &Value,
-    replay: &str,
-) -> Result<Called, CallError> {
-    let ids = [replay.to_owned()];
-    let mut tries = 0;
-    loop {
-        // As a redrive: what fails is told here, and not put into the dead-letter queue.
-        let called = calls.redrive(function, event, &ids).await;
-        if tries == TRIES || !may_go_again(&called) {
-            return called;
-        }
-        tries += 1;
-        tokio::time::sleep(WAIT).await;
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::args::ReplayArgs;
-use super::destination::{Destination, Outcome};
+use super::destination::{Destination, Outcome, Taker};
 use super::objects::{Archive, Object, Period};
 use crate::cli::StackArgs;
 use crate::commands::interruption::Interruption;
@@ -157,9 +157,9 @@ impl Replaying<'_> {
                     self.report.behind += events.len() as u64;
                     continue;
                 }
-                let (destination, pace) = (self.destination.clone(), self.pace.clone());
+                let (taker, pace) = (self.destination.taker.clone(), self.pace.clone());
                 running.spawn(async move {
-                    let outcomes = of_stream(&destination, &pace, events).await;
+                    let outcomes = of_stream(&taker, &pace, events).await;
                     (stream, outcomes)
                 });
             }
@@ -186,7 +186,7 @@ fn batch(streams: &mut Vec<Stream>) -> Vec<Stream> {
 /// What became of the events of a stream; after one that failed, of no more. And how many were
 /// left out so.
 async fn of_stream(
-    destination: &Destination,
+    taker: &Taker,
     pace: &Pace,
     events: BTreeMap<u64, Archived>,
 ) -> (Vec<(u64, Outcome)>, u64) {
@@ -194,7 +194,7 @@ async fn of_stream(
     let mut events = events.into_iter();
     for (version, (whole, event)) in events.by_ref() {
         pace.wait().await;
-        let outcome = destination.take(whole, &event).await;
+        let outcome = taker.take(whole, &event).await;
         let has_failed = matches!(outcome, Outcome::Failed(_));
         outcomes.push((version, outcome));
         if has_failed {

@@ -74,12 +74,7 @@ impl System {
         }
         let Some(folder) = &args.data_dir else {
             let url = args.aws_endpoint.clone();
-            if !guard::is_loopback(&url) {
-                return Err(LocalError::RealAws {
-                    variable: "--aws-endpoint".to_owned(),
-                    value: url,
-                });
-            }
+            guard::on_this_machine("--aws-endpoint", &url)?;
             return interruption.or(at(&url, None)).await.transpose();
         };
         let client = HttpClient::new();
