@@ -19,6 +19,7 @@ mod feed;
 mod gateway_outage;
 mod generator;
 mod healing;
+mod hot_sku;
 mod insights;
 mod interruptions;
 mod kafka;

@@ -9,6 +9,7 @@ use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_stock::DynamoDbStock;
 use domain::ids::Sku;
 use domain::inventory::StockMove;
+use domain::inventory::buckets::MAX_BUCKETS;
 use domain::order::PLACE_ORDER;
 use event_sourcing::chain::Head;
 use event_sourcing::clock::SystemClock;
@@ -42,14 +43,14 @@ async fn placed(store: &DynamoDbEventStore, number: usize) -> Envelope {
     stored.unwrap().remove(0)
 }
 
-/// Handles the events, so many at a time, each again until it is done, as the platform does; how
-/// often a function had to be called again.
-async fn handled(inventory: Inventory, placed: Vec<Envelope>) -> u64 {
-    let (inventory, placed) = (Rc::new(inventory), Rc::new(placed));
+/// Handles the events, each worker one at a time, each again until it is done, as the platform
+/// does; how often a function had to be called again.
+async fn handled(worker: impl Fn() -> Inventory, placed: Vec<Envelope>) -> u64 {
+    let placed = Rc::new(placed);
     let (next, again) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let workers = LocalSet::new();
     for _ in 0..WORKERS {
-        let (inventory, placed) = (Rc::clone(&inventory), Rc::clone(&placed));
+        let (inventory, placed) = (worker(), Rc::clone(&placed));
         let (next, again) = (Rc::clone(&next), Rc::clone(&again));
         workers.spawn_local(async move {
             while let Some(event) = placed.get(next.replace(next.get() + 1)) {
@@ -80,12 +81,16 @@ async fn of_2000_orders_for_1000_pieces_exactly_1000_get_one_with_32_workers_at_
     for number in 0..2 * PIECES {
         orders.push(placed(&store, number).await);
     }
-    let dynamodb = Connection::to_endpoint(&endpoint.url(), "local-inventory").unwrap();
-    let inventory = Inventory {
-        store: DynamoDbEventStore::new(dynamodb.dynamodb(), "EventStore").with_stock("Stock"),
-        clock: SystemClock,
+    // Each worker is a process of its own, and knows what it has learnt itself.
+    let worker = || {
+        let aws = Connection::to_endpoint(&endpoint.url(), "local-inventory").unwrap();
+        let store = DynamoDbEventStore::new(aws.dynamodb(), "EventStore");
+        Inventory {
+            store: store.with_stock("Stock", MAX_BUCKETS),
+            clock: SystemClock,
+        }
     };
-    let again = handled(inventory, orders).await;
+    let again = handled(worker, orders).await;
 
     let mut outcomes = std::collections::BTreeMap::<String, usize>::new();
     for number in 0..2 * PIECES {

@@ -6,6 +6,7 @@ use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_stock::DynamoDbStock;
 use aws_endpoint::{Endpoint, Options};
 use domain::ids::Sku;
+use domain::inventory::buckets::MAX_BUCKETS;
 use domain::inventory::{Price, Shortage, ShortageReason, StockMove};
 use domain::money::{Amount, Currency};
 use domain::order::OrderEvent;
@@ -42,7 +43,8 @@ pub async fn a_store() -> (Endpoint, DynamoDbEventStore, DynamoDbStock) {
     let dynamodb = Connection::to_endpoint(&endpoint.url(), "local-test")
         .unwrap()
         .dynamodb();
-    let store = DynamoDbEventStore::new(dynamodb.clone(), "EventStore").with_stock("Stock");
+    let store =
+        DynamoDbEventStore::new(dynamodb.clone(), "EventStore").with_stock("Stock", MAX_BUCKETS);
     (endpoint, store, DynamoDbStock::new(dynamodb, "Stock"))
 }
 

@@ -232,6 +232,9 @@ impl<S: EventStore, R: ReadModels> Handler<S, R> {
             body["unitPrice"] = json!(price.unit_price);
             body["currency"] = json!(price.currency);
         }
+        if level.buckets > 1 {
+            body["buckets"] = json!(level.buckets);
+        }
         Ok(HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.head.version)))
     }
 

@@ -1,9 +1,11 @@
 //! Changing what is in stock, and what it costs.
 
 use crate::stock_levels::StockLevels;
+use aws_adapters::dynamodb_stock::SplitError;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
 use domain::access::Caller;
 use domain::ids::{IdempotencyKey, Sku};
+use domain::inventory::buckets::MAX_BUCKETS;
 use domain::inventory::{
     MAX_RESTOCK, Price, RestockCommand, Shortage, StockLevel, StockMove, restock,
 };
@@ -34,6 +36,16 @@ pub struct RestockRequest {
     unit_price: Option<Amount>,
     /// Currency of the price; USD where none is given.
     currency: Option<Currency>,
+    /// In how many parts the pieces are kept from now on, so that as many can be sold at once.
+    buckets: Option<Whole>,
+}
+
+/// What is asked for, within its bounds.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    command: RestockCommand,
+    price: Option<Price>,
+    buckets: Option<u16>,
 }
 
 /// Restocks SKUs.
@@ -61,12 +73,18 @@ where
         let caller = request.caller()?;
         caller.writes_inventory()?;
         let sku = request.path("sku", Sku::parse)?;
-        let (command, price) = accept(request.body()?)?;
+        let wanted = accept(request.body()?)?;
         let key = request.idempotency_key()?;
         let mut waits = backon::BackoffBuilder::build(FullJitter::CALL);
         loop {
-            let attempt = self.attempt(request, &caller, &sku, command, price, key.as_ref());
-            if let Some(level) = attempt.await? {
+            let attempt = self.attempt(request, &caller, &sku, wanted, key.as_ref());
+            if let Some(mut level) = attempt.await? {
+                if let Some(buckets) = wanted.buckets.filter(|buckets| *buckets != level.buckets) {
+                    retrying(|| self.stock.split(&sku, buckets))
+                        .await
+                        .map_err(not_split)?;
+                    level.buckets = buckets;
+                }
                 tracing::info!(sku = %sku,
                     available = level.available, version = level.head.version, "sku restocked");
                 return Ok(answer(&sku, &level));
@@ -85,8 +103,7 @@ where
         request: &HttpRequest,
         caller: &Caller,
         sku: &Sku,
-        command: RestockCommand,
-        price: Option<Price>,
+        Wanted { command, price, .. }: Wanted,
         key: Option<&IdempotencyKey>,
     ) -> Result<Option<StockLevel>, Problem> {
         let failed = |failure: Failure| Problem::from(failure);
@@ -115,6 +132,7 @@ where
                 version: level.head.version + 1,
                 hash: None,
             },
+            buckets: level.buckets,
         };
         let cause = Cause {
             id: request.id().to_owned(),
@@ -154,7 +172,17 @@ where
     }
 }
 
-fn accept(request: RestockRequest) -> Result<(RestockCommand, Option<Price>), Problem> {
+fn not_split(error: SplitError) -> Problem {
+    match error {
+        SplitError::Unknown(_) => {
+            Problem::not_found("nobody stocked this sku; give restock together with buckets")
+                .of("sku")
+        }
+        error => Failure::from_error(&error).into(),
+    }
+}
+
+fn accept(request: RestockRequest) -> Result<Wanted, Problem> {
     let bounded = |field: &str, Whole(pieces): Whole| {
         if pieces > MAX_RESTOCK {
             return Err(Problem::invalid(
@@ -190,15 +218,32 @@ fn accept(request: RestockRequest) -> Result<(RestockCommand, Option<Price>), Pr
         }
         (Some(pieces), None) => RestockCommand::Add(bounded("restock", pieces)?),
         (None, Some(pieces)) => RestockCommand::Set(bounded("available", pieces)?),
-        (None, None) if price.is_some() => RestockCommand::Add(0),
+        (None, None) if price.is_some() || request.buckets.is_some() => RestockCommand::Add(0),
         (None, None) => {
             return Err(Problem::invalid(
                 "restock",
-                "is missing: give restock (pieces that come), available (pieces that there are) or unitPrice",
+                "is missing: give restock (pieces that come), available (pieces that there are), \
+                 unitPrice or buckets",
             ));
         }
     };
-    Ok((command, price))
+    let buckets = request
+        .buckets
+        .map(|Whole(buckets)| {
+            u16::try_from(buckets)
+                .ok()
+                .filter(|buckets| (1..=MAX_BUCKETS).contains(buckets))
+                .ok_or_else(|| {
+                    let reason = format!("must be 1 to {MAX_BUCKETS}, is {buckets}");
+                    Problem::invalid("buckets", reason)
+                })
+        })
+        .transpose()?;
+    Ok(Wanted {
+        command,
+        price,
+        buckets,
+    })
 }
 
 fn answer(sku: &Sku, level: &StockLevel) -> HttpResponse {
@@ -206,6 +251,9 @@ fn answer(sku: &Sku, level: &StockLevel) -> HttpResponse {
     if let Some(price) = level.price {
         body["unitPrice"] = json!(price.unit_price);
         body["currency"] = json!(price.currency);
+    }
+    if level.buckets > 1 {
+        body["buckets"] = json!(level.buckets);
     }
     HttpResponse::json(200, body).header("etag", format!("\"{}\"", level.head.version))
 }

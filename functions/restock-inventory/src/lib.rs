@@ -21,7 +21,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     let dynamodb = Connection::from_env()?.dynamodb();
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(dynamodb.clone(), config.event_store_table)
-            .with_stock(&config.stock_table),
+            .with_stock(&config.stock_table, 1),
         stock: DynamoDbStock::new(dynamodb, config.stock_table),
         clock: SystemClock,
     };

@@ -23,7 +23,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .map(|url| aws.dead_letter_queue(url));
     let handler = handler::Handler {
         store: DynamoDbEventStore::new(aws.dynamodb(), config.event_store_table)
-            .with_stock(config.stock_table),
+            .with_stock(config.stock_table, config.hot_sku_buckets),
         clock: SystemClock,
     };
     let handler = &handler;

@@ -1,6 +1,7 @@
 //! The event store in a table: one item per event, one conditional write per append.
 
 use crate::dynamodb_item::{self, Item, MAX_ITEM_BYTES, item_bytes};
+use crate::dynamodb_stock::{DynamoDbStock, MovedStock};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -12,6 +13,7 @@ use event_sourcing::chain::{self, Head};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::store::{AppendError, EventStore, ReadError};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Most writes of one transaction
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>).
@@ -25,7 +27,7 @@ pub(crate) const IS_NEW: &str = "attribute_not_exists(streamId)";
 pub struct DynamoDbEventStore {
     client: Client,
     table: String,
-    stock_table: Option<String>,
+    stock: Option<Arc<MovedStock>>,
 }
 
 impl DynamoDbEventStore {
@@ -35,23 +37,22 @@ impl DynamoDbEventStore {
         Self {
             client,
             table: table.into(),
-            stock_table: None,
+            stock: None,
         }
     }
 
-    /// The same store, moving stock in `table` in the transactions of events.
+    /// The same store, moving stock in `table` in the transactions of events. It uses the buckets
+    /// of SKUs that are split, and splits a SKU that it finds hot into `split_up_to` of them at
+    /// most; with 1 it splits none.
     #[must_use]
-    pub fn with_stock(mut self, table: impl Into<String>) -> Self {
-        self.stock_table = Some(table.into());
+    pub fn with_stock(mut self, table: impl Into<String>, split_up_to: u16) -> Self {
+        let stock = DynamoDbStock::new(self.client.clone(), table);
+        self.stock = Some(Arc::new(MovedStock::new(stock, split_up_to)));
         self
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn stock_table(&self) -> Option<&str> {
-        self.stock_table.as_deref()
+    pub(crate) fn stock(&self) -> Option<&MovedStock> {
+        self.stock.as_deref()
     }
 
     /// The items of `events` with their positions.
@@ -61,13 +62,7 @@ impl DynamoDbEventStore {
         events: Vec<Envelope>,
     ) -> Result<(Vec<Envelope>, Vec<Item>), AppendError<R>> {
         let events = chain::record(stream, head, events);
-        let items = events
-            .iter()
-            .map(|event| {
-                dynamodb_item::from_envelope(event)
-                    .map_err(|error| AppendError::Malformed(error.to_string()))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let items = Self::items(&events)?;
         let bytes = items.iter().map(item_bytes).max().unwrap_or(0);
         if bytes > MAX_ITEM_BYTES {
             return Err(AppendError::TooLarge {
@@ -76,6 +71,17 @@ impl DynamoDbEventStore {
             });
         }
         Ok((events, items))
+    }
+
+    /// The items of recorded events.
+    pub(crate) fn items<R: Debug>(events: &[Envelope]) -> Result<Vec<Item>, AppendError<R>> {
+        events
+            .iter()
+            .map(|event| {
+                dynamodb_item::from_envelope(event)
+                    .map_err(|error| AppendError::Malformed(error.to_string()))
+            })
+            .collect()
     }
 
     async fn put(&self, stream: &str, version: u64, item: Item) -> Result<(), AppendError> {

@@ -1,5 +1,6 @@
 //! What an event moves in stock. Every move happens in the transaction that stores the event.
 
+pub mod buckets;
 mod stock_table;
 
 pub use stock_table::{StockLevel, StockTable};
@@ -182,7 +183,7 @@ pub fn restock(
 }
 
 /// Why a SKU could not be reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ShortageReason {

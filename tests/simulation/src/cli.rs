@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::faults::Fault;
+use crate::hot_sku::Sales;
 use crate::life::live;
 use crate::model;
 use crate::mutants::Mutant;
@@ -39,6 +40,9 @@ pub struct Cli {
     /// Enumerate every state that one order can come to, and check each of them
     #[arg(long, conflicts_with_all = ["world", "mutant", "mutants"])]
     model: bool,
+    /// Hold flash sales of one SKU, its stock in more or fewer buckets, and tell how they went
+    #[arg(long, conflicts_with_all = ["world", "mutant", "mutants", "model"])]
+    hot_sku: bool,
     /// Plant this bug
     #[arg(long, value_name = "BUG")]
     mutant: Option<Mutant>,
@@ -53,11 +57,24 @@ pub struct Cli {
     threads: Option<usize>,
 }
 
+fn hold_sales(seed: u64) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let sales = Sales::hold(seed)?;
+    print!("{sales}");
+    Ok(if sales.all_sold() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 /// Does what is asked for. What was found wrong is the exit code.
 ///
 /// # Errors
 /// For arguments or a template that cannot be read.
 pub fn run(cli: &Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if cli.hot_sku {
+        return hold_sales(cli.seed);
+    }
     let wiring = Wiring::of_template()?;
     let faults = parse_faults(&cli.faults)?;
     if cli.model {

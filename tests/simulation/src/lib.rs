@@ -16,11 +16,13 @@
 //! - [`shop`]: who uses the system. [`operator`]: who runs it. [`life`]: a world from its beginning to its verdict, by
 //!   [`judge`]. [`trace`]: what happened in it.
 //! - [`model`]: one order, in every state that it can come to.
+//! - [`hot_sku`]: a flash sale, with the stock in more or fewer buckets.
 //! - [`runner`]: many worlds. [`cli`]: what can be asked.
 
 pub mod cli;
 pub mod faults;
 pub mod functions;
+pub mod hot_sku;
 pub mod judge;
 pub mod life;
 pub mod model;

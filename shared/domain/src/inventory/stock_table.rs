@@ -23,6 +23,9 @@ pub struct StockLevel {
     pub price: Option<Price>,
     /// End of the SKU's own stream; its version says how often it was restocked.
     pub head: Head,
+    /// In how many parts the pieces are kept; 1 unless the SKU is hot. In memory that is a number
+    /// only.
+    pub buckets: u16,
 }
 
 impl StockLevel {
@@ -31,6 +34,7 @@ impl StockLevel {
         available: 0,
         price: None,
         head: Head::START,
+        buckets: 1,
     };
 }
 
@@ -39,6 +43,12 @@ impl StockTable {
     #[must_use]
     pub fn level(&self, sku: &Sku) -> Option<&StockLevel> {
         self.levels.get(sku)
+    }
+
+    /// Splits the stock of a SKU into so many buckets; whether there is such a SKU.
+    pub fn split(&mut self, sku: &Sku, buckets: u16) -> bool {
+        let level = self.levels.get_mut(sku);
+        level.map(|level| level.buckets = buckets).is_some()
     }
 
     /// Makes all moves or none.

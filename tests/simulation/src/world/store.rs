@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_adapters::dynamodb_stock::SplitError;
 use domain::ids::Sku;
 use domain::inventory::{Shortage, StockLevel, StockMove, StockTable};
 use event_sourcing::chain::{self, Head};
@@ -361,5 +362,14 @@ impl StockLevels for Store {
         let level = lock(&world.kept).stock.table.level(sku).cloned();
         world.step().await;
         Ok(level)
+    }
+
+    async fn split(&self, sku: &Sku, buckets: u16) -> Result<(), SplitError> {
+        self.world.step().await;
+        if lock(&self.world.kept).stock.table.split(sku, buckets) {
+            Ok(())
+        } else {
+            Err(SplitError::Unknown(sku.clone()))
+        }
     }
 }
