@@ -218,6 +218,8 @@ async fn a_bad_restock_is_refused() {
             json!({"restock": 1, "unitPrice": 1, "currency": "ABC"}),
             "currency",
         ),
+        (json!({"buckets": 0}), "buckets"),
+        (json!({"restock": 1, "buckets": 65}), "buckets"),
         (json!({"pieces": 1}), "pieces"),
     ] {
         let answer = system

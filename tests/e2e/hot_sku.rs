@@ -19,6 +19,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::store_contract::a_store;
+use crate::system::{System, eventually, order};
 
 fn hot() -> Sku {
     Sku::parse("hot").unwrap()
@@ -212,6 +213,52 @@ async fn what_nobody_stocked_cannot_be_split() {
         "{refused:?}"
     );
     shop.endpoint.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_warehouse_splits_a_sku_before_a_sale_and_buyers_see_one_number() {
+    let system = System::start(&[]);
+    let put = async |body: serde_json::Value| {
+        system
+            .request("PUT", "/inventory/tea", &[], body.to_string())
+            .await
+    };
+    let unknown = put(json!({"buckets": 8})).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    assert_eq!(unknown.json()["field"], "sku");
+    let split = put(json!({"restock": 40, "unitPrice": 2.5, "buckets": 8})).await;
+    let level = json!({"sku": "tea", "available": 40, "version": 1, "unitPrice": 2.5,
+        "currency": "USD", "buckets": 8});
+    assert_eq!(split.json(), level, "{}", split.text());
+    assert_eq!(system.get("/inventory/tea").await.json(), level);
+
+    // Seven of five pieces a bucket; then more than there is; then one that is given back.
+    let place = async |key: &str, pieces: u64| {
+        let order = order("abc123", "tea", pieces, "2.5");
+        system.place(key, &order).await
+    };
+    let large = place("large", 35).await;
+    system.order_at(&large, "confirmed").await;
+    let too_large = place("too-large", 6).await;
+    system.order_at(&too_large, "rejected").await;
+    let cancelled = system
+        .request(
+            "POST",
+            &format!("/orders/{large}/cancel"),
+            &[],
+            String::new(),
+        )
+        .await;
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text());
+    eventually("all pieces are back", async || {
+        let level = system.get("/inventory/tea").await.json();
+        (level["available"] == 40).then_some(())
+    })
+    .await;
+    let whole = put(json!({"buckets": 1})).await.json();
+    assert_eq!(whole["available"], 40, "{whole}");
+    assert_eq!(whole["buckets"], serde_json::Value::Null, "{whole}");
+    system.invariants_hold(&[large, too_large]).await;
 }
 
 /// What happens to a SKU.

@@ -23,6 +23,7 @@ const TELL: Duration = Duration::from_millis(500);
 
 /// Simulates the whole order system, with faults, and checks every invariant.
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools)] // Flags.
 #[command(name = "cargo sim", version, about)]
 pub struct Cli {
     /// Decides everything; the same seed gives the same worlds

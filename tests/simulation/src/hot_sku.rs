@@ -202,11 +202,14 @@ impl Table {
             hold(false);
         }
         let lowest = self.buckets.borrow().available.iter().min().copied();
-        let mut outcome = self.outcome.borrow_mut();
-        outcome.lowest = outcome.lowest.min(lowest.unwrap_or(0));
-        drop(outcome);
+        self.went_down_to(lowest.unwrap_or(0));
         sleep(WAY).await;
         checked
+    }
+
+    fn went_down_to(&self, lowest: i64) {
+        let mut outcome = self.outcome.borrow_mut();
+        outcome.lowest = outcome.lowest.min(lowest);
     }
 
     /// Reserves a piece, as far as parts of it say where.
@@ -271,13 +274,14 @@ impl Worker {
             match next {
                 Next::AtOnce => {}
                 Next::Refused => return false,
-                Next::Later => match waits.next() {
-                    Some(wait) => sleep(wait).await,
-                    None => {
+                Next::Later => {
+                    if let Some(wait) = waits.next() {
+                        sleep(wait).await;
+                    } else {
                         sleep(PLATFORM).await;
                         waits = FullJitter::CALL.build();
                     }
-                },
+                }
             }
         }
     }
