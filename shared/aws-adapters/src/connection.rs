@@ -7,7 +7,7 @@
 //! invocation that it is made in.
 
 mod deferred;
-pub(crate) mod in_time;
+mod in_time;
 mod one_connector;
 
 pub use deferred::Deferred;
