@@ -20,7 +20,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .dead_letter_queue
         .map(|url| aws.dead_letter_queue(url));
     let handler = handler::Handler {
-        publisher: EventBridgePublisher::from_kafka(aws.eventbridge(), config.event_bus),
+        publisher: EventBridgePublisher::from_kafka(aws.eventbridge().made(), config.event_bus),
         answers_in_parts: config.answers_in_parts,
     };
     let handler = &handler;

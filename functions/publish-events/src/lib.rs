@@ -19,7 +19,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .dead_letter_queue
         .map(|url| aws.dead_letter_queue(url));
     let handler = handler::Handler {
-        publisher: EventBridgePublisher::new(aws.eventbridge(), config.event_bus),
+        publisher: EventBridgePublisher::new(aws.eventbridge().made(), config.event_bus),
     };
     let handler = &handler;
     lambda::serve_stream(dead_letters, |payload| handler.handle(payload)).await

@@ -1,5 +1,6 @@
 //! The markers of publishing in a log group of CloudWatch.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use crate::publications::{FIELD, read_marker};
 use aws_sdk_cloudwatchlogs::Client;
@@ -10,14 +11,14 @@ use jiff::Timestamp;
 /// The markers in one log group.
 #[derive(Debug, Clone)]
 pub struct CloudWatchMarkers {
-    client: Client,
+    client: Deferred<Client>,
     log_group: String,
 }
 
 impl CloudWatchMarkers {
     /// The markers in `log_group`.
     #[must_use]
-    pub fn new(client: Client, log_group: impl Into<String>) -> Self {
+    pub fn new(client: Deferred<Client>, log_group: impl Into<String>) -> Self {
         Self {
             client,
             log_group: log_group.into(),

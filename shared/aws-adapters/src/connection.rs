@@ -6,18 +6,26 @@
 //! default start. `AWS_CA_BUNDLE` names another bundle. No call of any client outlives the
 //! invocation that it is made in.
 
-pub(crate) mod in_time;
+mod deferred;
+mod in_time;
+mod one_connector;
+
+pub use deferred::Deferred;
 
 use crate::environment::{ConfigError, optional, required};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use in_time::InTime;
+use one_connector::{CONNECT, OneConnector};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long an object of a bucket may take.
@@ -29,6 +37,7 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
 #[derive(Debug, Clone)]
 pub struct Connection {
     sdk: SdkConfig,
+    tables: Arc<OnceLock<aws_sdk_dynamodb::Client>>,
 }
 
 /// Keys of an account, as an operator has them.
@@ -51,12 +60,28 @@ impl std::fmt::Debug for AccessKeys {
     }
 }
 
-fn roots() -> Result<Vec<u8>, ConfigError> {
-    match optional("AWS_CA_BUNDLE") {
-        Some(path) => std::fs::read(&path)
-            .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("{path}: {error}"))),
-        None => Ok(AMAZON_ROOTS.to_vec()),
+/// The authorities that are trusted, as PEM: those of the bundle and nobody else, or Amazon's.
+fn roots(bundle: Option<&str>) -> Result<Vec<u8>, ConfigError> {
+    let Some(path) = bundle else {
+        return Ok(AMAZON_ROOTS.to_vec());
+    };
+    let refused = |why: String| ConfigError::new("AWS_CA_BUNDLE", format!("{path}: {why}"));
+    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    // The client would panic at what is no certificate, and trust nobody for want of one.
+    let mut read = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+        let added = read.add(certificate);
+        added.map_err(|error| refused(error.to_string()))?;
     }
+    if read.is_empty() {
+        return Err(refused("has no certificate".to_owned()));
+    }
+    Ok(pem)
+}
+
+fn roots_from_env() -> Result<Vec<u8>, ConfigError> {
+    roots(optional("AWS_CA_BUNDLE").as_deref())
 }
 
 impl Connection {
@@ -78,7 +103,7 @@ impl Connection {
             &required("AWS_REGION")?,
             credentials,
             optional("AWS_ENDPOINT_URL").as_deref(),
-            roots()?,
+            roots_from_env()?,
         )
     }
 
@@ -99,7 +124,7 @@ impl Connection {
             None,
             "the operator",
         );
-        Self::new(region, credentials, endpoint, roots()?)
+        Self::new(region, credentials, endpoint, roots_from_env()?)
     }
 
     /// A connection to an endpoint with given credentials, for tests and tools.
@@ -120,12 +145,10 @@ impl Connection {
     #[must_use]
     pub fn with_patience(self, longest: Duration) -> Self {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT)
             .operation_attempt_timeout(longest)
             .build();
-        Self {
-            sdk: self.sdk.into_builder().timeout_config(timeouts).build(),
-        }
+        Self::of(self.sdk.into_builder().timeout_config(timeouts).build())
     }
 
     fn new(
@@ -138,16 +161,12 @@ impl Connection {
             .with_trust_store(TrustStore::empty().with_pem_certificate(roots))
             .build()
             .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", error.to_string()))?;
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls)
-            .build_https();
         // Two attempts, so that a connection that died while the function was frozen costs nobody
         // anything; what still fails goes through the command loop's own backoff, and more here
         // would only multiply with that. A lost answer costs one attempt's time, not the
         // invocation: of its 30 s, four calls can hang.
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT)
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(7))
             .build();
@@ -155,43 +174,57 @@ impl Connection {
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http)
+            .http_client(OneConnector::new(tls))
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(timeouts);
         if let Some(endpoint) = endpoint {
             sdk = sdk.endpoint_url(endpoint);
         }
-        Ok(Self { sdk: sdk.build() })
+        Ok(Self::of(sdk.build()))
     }
 
-    /// A client for tables.
+    fn of(sdk: SdkConfig) -> Self {
+        let tables = Arc::default();
+        Self { sdk, tables }
+    }
+
+    /// The client for tables.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).interceptor(InTime);
-        aws_sdk_dynamodb::Client::from_conf(config.build())
+        let made = self.tables.get_or_init(|| {
+            let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).interceptor(InTime);
+            aws_sdk_dynamodb::Client::from_conf(config.build())
+        });
+        made.clone()
     }
 
     /// A client for the streams of tables.
     #[cfg(any(feature = "feed", feature = "dead-letters"))]
     #[must_use]
-    pub fn dynamodbstreams(&self) -> aws_sdk_dynamodbstreams::Client {
-        let config = aws_sdk_dynamodbstreams::config::Builder::from(&self.sdk).interceptor(InTime);
-        aws_sdk_dynamodbstreams::Client::from_conf(config.build())
+    pub fn dynamodbstreams(&self) -> Deferred<aws_sdk_dynamodbstreams::Client> {
+        Deferred::new(&self.sdk, |sdk| {
+            let config = aws_sdk_dynamodbstreams::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_dynamodbstreams::Client::from_conf(config.build())
+        })
     }
 
     /// A client for log groups.
     #[cfg(feature = "logs")]
     #[must_use]
-    pub fn cloudwatchlogs(&self) -> aws_sdk_cloudwatchlogs::Client {
-        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.sdk).interceptor(InTime);
-        aws_sdk_cloudwatchlogs::Client::from_conf(config.build())
+    pub fn cloudwatchlogs(&self) -> Deferred<aws_sdk_cloudwatchlogs::Client> {
+        Deferred::new(&self.sdk, |sdk| {
+            let config = aws_sdk_cloudwatchlogs::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_cloudwatchlogs::Client::from_conf(config.build())
+        })
     }
 
     /// A client for the bus.
     #[must_use]
-    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
-        let config = aws_sdk_eventbridge::config::Builder::from(&self.sdk).interceptor(InTime);
-        aws_sdk_eventbridge::Client::from_conf(config.build())
+    pub fn eventbridge(&self) -> Deferred<aws_sdk_eventbridge::Client> {
+        Deferred::new(&self.sdk, |sdk| {
+            let config = aws_sdk_eventbridge::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_eventbridge::Client::from_conf(config.build())
+        })
     }
 
     /// The dead-letter queue at this URL.
@@ -201,15 +234,21 @@ impl Connection {
         &self,
         url: impl Into<String>,
     ) -> crate::sqs_dead_letter_queue::SqsDeadLetterQueue {
-        crate::sqs_dead_letter_queue::SqsDeadLetterQueue::new(self.sdk.clone(), url)
+        let client = Deferred::new(&self.sdk, |sdk| {
+            let config = aws_sdk_sqs::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_sqs::Client::from_conf(config.build())
+        });
+        crate::sqs_dead_letter_queue::SqsDeadLetterQueue::new(client, url)
     }
 
     /// A client for mail.
     #[cfg(feature = "ses")]
     #[must_use]
-    pub fn sesv2(&self) -> aws_sdk_sesv2::Client {
-        let config = aws_sdk_sesv2::config::Builder::from(&self.sdk).interceptor(InTime);
-        aws_sdk_sesv2::Client::from_conf(config.build())
+    pub fn sesv2(&self) -> Deferred<aws_sdk_sesv2::Client> {
+        Deferred::new(&self.sdk, |sdk| {
+            let config = aws_sdk_sesv2::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_sesv2::Client::from_conf(config.build())
+        })
     }
 
     /// A client for streams of records.
@@ -226,7 +265,7 @@ impl Connection {
     #[must_use]
     pub fn lambda(&self, longest: Duration) -> aws_sdk_lambda::Client {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT)
             .operation_attempt_timeout(longest)
             .operation_timeout(longest)
             .build();
@@ -242,7 +281,7 @@ impl Connection {
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(1))
+            .connect_timeout(CONNECT)
             .operation_attempt_timeout(LONGEST_READ)
             .operation_timeout(2 * LONGEST_READ)
             .build();
@@ -256,18 +295,22 @@ impl Connection {
     /// A client for keys.
     #[cfg(feature = "sealing")]
     #[must_use]
-    pub fn kms(&self) -> aws_sdk_kms::Client {
-        aws_sdk_kms::Client::new(&self.sdk)
+    pub fn kms(&self) -> Deferred<aws_sdk_kms::Client> {
+        Deferred::new(&self.sdk, aws_sdk_kms::Client::new)
     }
 
     /// A client for parameters.
     #[cfg(feature = "ssm")]
     #[must_use]
-    pub fn ssm(&self) -> aws_sdk_ssm::Client {
-        let config = aws_sdk_ssm::config::Builder::from(&self.sdk).interceptor(InTime);
-        aws_sdk_ssm::Client::from_conf(config.build())
+    pub fn ssm(&self) -> Deferred<aws_sdk_ssm::Client> {
+        Deferred::new(&self.sdk, |sdk| {
+            let config = aws_sdk_ssm::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_ssm::Client::from_conf(config.build())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;

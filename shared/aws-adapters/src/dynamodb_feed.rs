@@ -11,6 +11,7 @@
 mod history;
 mod live;
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use aws_sdk_dynamodb::Client;
 use event_sourcing::envelope::Envelope;
@@ -29,7 +30,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(23);
 #[derive(Debug, Clone)]
 pub struct DynamoDbFeed {
     dynamodb: Client,
-    streams: aws_sdk_dynamodbstreams::Client,
+    streams: Deferred<aws_sdk_dynamodbstreams::Client>,
     table: String,
     segments: u16,
     page: Option<i32>,
@@ -74,7 +75,7 @@ impl DynamoDbFeed {
     #[must_use]
     pub fn new(
         dynamodb: Client,
-        streams: aws_sdk_dynamodbstreams::Client,
+        streams: Deferred<aws_sdk_dynamodbstreams::Client>,
         table: impl Into<String>,
         segments: u16,
     ) -> Self {

@@ -1,5 +1,6 @@
 //! Events on an EventBridge bus: every entry of every answer is looked at.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use crate::trace;
 use aws_sdk_eventbridge::Client;
@@ -50,7 +51,7 @@ pub trait PutEvents: Send + Sync {
 /// A bus on EventBridge.
 #[derive(Debug, Clone)]
 pub struct EventBridgeBus {
-    client: Client,
+    client: Deferred<Client>,
     name: String,
     source: &'static str,
 }
@@ -65,7 +66,7 @@ pub struct EventBridgePublisher<B = EventBridgeBus> {
 impl EventBridgePublisher {
     /// A publisher to `bus` (a name or an ARN).
     #[must_use]
-    pub fn new(client: Client, bus: impl Into<String>) -> Self {
+    pub fn new(client: Deferred<Client>, bus: impl Into<String>) -> Self {
         let (name, source) = (bus.into(), SOURCE);
         Self::over(EventBridgeBus {
             client,
@@ -76,7 +77,7 @@ impl EventBridgePublisher {
 
     /// A publisher of what came through Kafka: plain events, which are recorded first.
     #[must_use]
-    pub fn from_kafka(client: Client, bus: impl Into<String>) -> Self {
+    pub fn from_kafka(client: Deferred<Client>, bus: impl Into<String>) -> Self {
         let (name, source) = (bus.into(), KAFKA_SOURCE);
         Self::over(EventBridgeBus {
             client,

@@ -2,6 +2,7 @@
 //! demands again to unwrap it, and by which IAM says who may use the master key for what, is
 //! `{"purpose": "personal-data", "userId": …}`.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
@@ -17,14 +18,14 @@ const PURPOSE: &str = "personal-data";
 /// One symmetric key of KMS.
 #[derive(Debug, Clone)]
 pub struct KmsKeyService {
-    client: Client,
+    client: Deferred<Client>,
     master_key: String,
 }
 
 impl KmsKeyService {
     /// The service with the master key of this ARN.
     #[must_use]
-    pub fn new(client: Client, master_key: impl Into<String>) -> Self {
+    pub fn new(client: Deferred<Client>, master_key: impl Into<String>) -> Self {
         Self {
             client,
             master_key: master_key.into(),

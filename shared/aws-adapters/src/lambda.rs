@@ -3,14 +3,12 @@
 use crate::http_api::{HttpRequest, HttpResponse, Problem};
 use crate::stream_record::BatchAnswer;
 use crate::trace;
-use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use event_sourcing::dead_letter::{DeadLetterQueue, GivenUp};
 use event_sourcing::envelope::Envelope;
 use event_sourcing::failure::Failure;
 use event_sourcing::retry::budget;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::pin::Pin;
@@ -327,11 +325,10 @@ pub fn answer(result: Result<HttpResponse, Problem>) -> HttpResponse {
 ///
 /// # Errors
 /// [`Failure::Permanent`], when it is neither.
-pub fn event_of(payload: Value) -> Result<Envelope, Failure> {
+pub fn event_of(mut payload: Value) -> Result<Envelope, Failure> {
     let detail = if payload.get("detail-type").is_some() {
-        EventBridgeEvent::<Value>::deserialize(payload)
-            .map_err(|error| Failure::Permanent(format!("not an event of the bus: {error}")))?
-            .detail
+        let detail = payload.get_mut("detail").map(Value::take);
+        detail.ok_or_else(|| Failure::Permanent("not an event of the bus: no detail".to_owned()))?
     } else {
         payload
     };

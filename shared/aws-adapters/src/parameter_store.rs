@@ -1,5 +1,6 @@
 //! Values from SSM Parameter Store: secrets, decrypted, and plain ones that may be absent.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
@@ -41,7 +42,7 @@ pub async fn read(client: &Client, name: &str) -> Result<String, ParameterError>
 
 /// A parameter that is kept for a while after it was read.
 pub struct KeptParameter {
-    client: Client,
+    client: Deferred<Client>,
     name: String,
     kept_for: Duration,
     kept: Mutex<Option<(Instant, String)>>,
@@ -59,7 +60,7 @@ impl fmt::Debug for KeptParameter {
 impl KeptParameter {
     /// The parameter of this name.
     #[must_use]
-    pub fn new(client: Client, name: impl Into<String>, kept_for: Duration) -> Self {
+    pub fn new(client: Deferred<Client>, name: impl Into<String>, kept_for: Duration) -> Self {
         Self {
             client,
             name: name.into(),
@@ -91,7 +92,7 @@ impl KeptParameter {
 /// A plain parameter that a function keeps something in.
 #[derive(Debug, Clone)]
 pub struct PlainParameter {
-    client: Client,
+    client: Deferred<Client>,
     name: String,
 }
 
@@ -101,7 +102,7 @@ impl PlainParameter {
 
     /// The parameter of this name.
     #[must_use]
-    pub fn new(client: Client, name: impl Into<String>) -> Self {
+    pub fn new(client: Deferred<Client>, name: impl Into<String>) -> Self {
         Self {
             client,
             name: name.into(),

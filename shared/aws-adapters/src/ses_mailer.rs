@@ -1,5 +1,6 @@
 //! Mail through SES v2.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::error::SdkError;
@@ -30,14 +31,14 @@ impl Retryable for MailError {
 /// Sends plain text from one address.
 #[derive(Debug, Clone)]
 pub struct SesMailer {
-    client: Client,
+    client: Deferred<Client>,
     from: String,
 }
 
 impl SesMailer {
     /// A mailer; `from` must be an identity that SES has verified.
     #[must_use]
-    pub fn new(client: Client, from: impl Into<String>) -> Self {
+    pub fn new(client: Deferred<Client>, from: impl Into<String>) -> Self {
         Self {
             client,
             from: from.into(),

@@ -1,14 +1,13 @@
 //! A consumer's dead-letter queue in SQS: the consumer puts in what it gives up itself,
 //! `redrive-dlq` takes everything out.
 
-use crate::connection::in_time::InTime;
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use event_sourcing::dead_letter::{DeadLetterQueue, GivenUp, NotTaken};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 /// Most messages of one receive
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>).
@@ -58,29 +57,19 @@ pub struct QueueError {
     pub reason: String,
 }
 
-/// One dead-letter queue. Its client is built when it is first needed, so that it costs a
-/// function that gives nothing up no time to start.
+/// One dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct SqsDeadLetterQueue {
-    sdk: aws_types::SdkConfig,
-    client: OnceLock<Client>,
+    client: Deferred<Client>,
     url: String,
 }
 
 impl SqsDeadLetterQueue {
-    pub(crate) fn new(sdk: aws_types::SdkConfig, url: impl Into<String>) -> Self {
+    pub(crate) fn new(client: Deferred<Client>, url: impl Into<String>) -> Self {
         Self {
-            sdk,
-            client: OnceLock::new(),
+            client,
             url: url.into(),
         }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| {
-            let config = aws_sdk_sqs::config::Builder::from(&self.sdk).interceptor(InTime);
-            Client::from_conf(config.build())
-        })
     }
 
     fn error(&self, reason: impl Into<String>) -> QueueError {
@@ -97,7 +86,7 @@ impl SqsDeadLetterQueue {
     /// [`QueueError`].
     pub async fn receive(&self) -> Result<Vec<Message>, QueueError> {
         let request = self
-            .client()
+            .client
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(MAX_MESSAGES)
@@ -125,7 +114,7 @@ impl SqsDeadLetterQueue {
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
         let request = self
-            .client()
+            .client
             .get_queue_attributes()
             .queue_url(&self.url)
             .set_attribute_names(Some(counts.to_vec()));
@@ -146,7 +135,7 @@ impl SqsDeadLetterQueue {
     /// [`QueueError`]; the message comes again then.
     pub async fn delete(&self, receipt: &str) -> Result<(), QueueError> {
         let request = self
-            .client()
+            .client
             .delete_message()
             .queue_url(&self.url)
             .receipt_handle(receipt);
@@ -184,7 +173,7 @@ impl DeadLetterQueue for SqsDeadLetterQueue {
         let attempts = given_up.attempts.to_string();
         let first = given_up.first_failed_at.to_string();
         let mut request = self
-            .client()
+            .client
             .send_message()
             .queue_url(&self.url)
             .message_body(body(&given_up.payload));

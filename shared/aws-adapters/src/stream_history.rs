@@ -6,6 +6,7 @@
 //! harmless, because every consumer knows duplicates. What an event *is* always comes from the
 //! store.
 
+use crate::connection::Deferred;
 use crate::dead_letter_message::GivenUpBatch;
 use crate::dynamodb_event_store::describe;
 use crate::dynamodb_item::Item;
@@ -30,7 +31,7 @@ type Key = (String, String);
 #[derive(Debug, Clone)]
 pub struct StreamHistory {
     tables: Client,
-    streams: StreamsClient,
+    streams: Deferred<StreamsClient>,
     table: String,
 }
 
@@ -46,7 +47,7 @@ pub struct Restored {
 impl StreamHistory {
     /// The history of the event store in `table`.
     #[must_use]
-    pub fn new(tables: Client, streams: StreamsClient, table: impl Into<String>) -> Self {
+    pub fn new(tables: Client, streams: Deferred<StreamsClient>, table: impl Into<String>) -> Self {
         Self {
             tables,
             streams,

@@ -1,6 +1,7 @@
 //! Which tables of order rows the projection writes, in a parameter, so that it costs no unit of a
 //! table to know it: a parameter that is not there stands for the blue one.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use crate::dynamodb_order_summaries::SummaryError;
 use crate::order_tables::Side;
@@ -11,14 +12,14 @@ use aws_sdk_ssm::types::ParameterType;
 /// The parameter.
 #[derive(Debug, Clone)]
 pub struct WrittenTables {
-    client: Client,
+    client: Deferred<Client>,
     parameter: String,
 }
 
 impl WrittenTables {
     /// The parameter of this name.
     #[must_use]
-    pub fn new(client: Client, parameter: impl Into<String>) -> Self {
+    pub fn new(client: Deferred<Client>, parameter: impl Into<String>) -> Self {
         Self {
             client,
             parameter: parameter.into(),

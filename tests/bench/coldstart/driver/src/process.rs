@@ -1,0 +1,198 @@
+//! A function's process from its start to its end, and what it takes.
+
+use crate::quota::Quota;
+use crate::runtime_api::{RuntimeApi, Said};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Events that a process gets: the first, and those of which the median is told.
+pub const CALLS: u32 = 6;
+/// Until a process that has asked for an event does nothing any more.
+const REST: Duration = Duration::from_millis(4);
+
+/// What is measured: a program with what it needs.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its name in tables.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its whole environment, but for the Runtime API.
+    pub environment: BTreeMap<String, String>,
+    /// What it is called with.
+    pub event: Vec<u8>,
+}
+
+/// How one process did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Run {
+    /// From before the process is there until it asks for the first event.
+    pub start: Duration,
+    /// Processor time until then.
+    pub start_cpu: Duration,
+    /// Memory then, in bytes.
+    pub start_rss: u64,
+    /// From the first event to its answer.
+    pub first: Duration,
+    /// Processor time from the first event until the next is asked for.
+    pub first_cpu: Duration,
+    /// Whether the first answer is no error.
+    pub answered: bool,
+    /// As with the first event, for one that comes later.
+    pub warm: Duration,
+    /// As with the first event, for one that comes later.
+    pub warm_cpu: Duration,
+    /// Memory after all of them, in bytes.
+    pub rss: u64,
+}
+
+/// A process that is ended with the value.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    /// Processor time of all its threads.
+    fn cpu(&self) -> io::Result<Duration> {
+        let mut nanoseconds = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            let told = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let first = told.split_whitespace().next();
+            nanoseconds += first.and_then(|text| text.parse().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// Memory that it has, in bytes.
+    fn rss(&self) -> io::Result<u64> {
+        let told = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.and_then(|kib| kib.parse().ok()).unwrap_or(0);
+        Ok(kib * 1024)
+    }
+}
+
+fn command(program: &Path, subject: &Subject, api: &RuntimeApi) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(&subject.environment)
+        .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+type Event = Sender<Vec<u8>>;
+
+impl Subject {
+    /// Waits until the process asks for an event.
+    fn asked(&self, api: &RuntimeApi) -> Result<(Instant, Event), Box<dyn Error>> {
+        match api.next()? {
+            (at, Said::Next(event)) => Ok((at, event)),
+            (_, Said::InitFailed(why)) => {
+                Err(format!("{} does not start: {why}", self.name).into())
+            }
+            (_, Said::Answered(_)) => Err(format!("{} answers nobody", self.name).into()),
+        }
+    }
+
+    /// Gives the process an event; when it was answered, and whether without an error.
+    fn call(&self, api: &RuntimeApi, event: &Event) -> Result<(Duration, bool), Box<dyn Error>> {
+        let sent = Instant::now();
+        event.send(self.event.clone())?;
+        match api.next()? {
+            (at, Said::Answered(well)) => Ok((at - sent, well)),
+            _ => Err(format!("{} does not answer", self.name).into()),
+        }
+    }
+
+    /// Starts a process, gives it events, and ends it. With a quota, it has no more of a processor
+    /// than that from its first event on.
+    ///
+    /// # Errors
+    /// When it does not get ready or does not answer.
+    pub fn run(&self, quota: Option<&Quota>) -> Result<Run, Box<dyn Error>> {
+        let api = RuntimeApi::start()?;
+        let started = Instant::now();
+        let process = Process(command(&self.program, self, &api).spawn()?);
+        let (at, mut event) = self.asked(&api)?;
+        sleep(REST);
+        let mut run = Run {
+            start: at - started,
+            start_cpu: process.cpu()?,
+            start_rss: process.rss()?,
+            ..Run::default()
+        };
+        if let Some(quota) = quota {
+            quota.hold(process.0.id())?;
+        }
+        let mut warm = Vec::new();
+        for number in 0..CALLS {
+            let before = process.cpu()?;
+            let (took, answered) = self.call(&api, &event)?;
+            (_, event) = self.asked(&api)?;
+            sleep(REST);
+            let cpu = process.cpu()?.saturating_sub(before);
+            if number == 0 {
+                (run.first, run.first_cpu, run.answered) = (took, cpu, answered);
+            } else {
+                warm.push((took, cpu));
+            }
+        }
+        warm.sort();
+        (run.warm, run.warm_cpu) = warm[warm.len() / 2];
+        run.rss = process.rss()?;
+        Ok(run)
+    }
+
+    /// Instructions until the first event is asked for, and until the second is, as callgrind counts
+    /// them.
+    ///
+    /// # Errors
+    /// When the program does not run under valgrind.
+    pub fn instructions(&self, valgrind: &Path) -> Result<(u64, u64), Box<dyn Error>> {
+        Ok((
+            self.counted(valgrind, false)?,
+            self.counted(valgrind, true)?,
+        ))
+    }
+
+    fn counted(&self, valgrind: &Path, called: bool) -> Result<u64, Box<dyn Error>> {
+        let api = RuntimeApi::start()?;
+        let process = command(valgrind, self, &api)
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(&self.program)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut process = Process(process);
+        let (_, mut event) = self.asked(&api)?;
+        if called {
+            self.call(&api, &event)?;
+            (_, event) = self.asked(&api)?;
+        }
+        let id = process.0.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status()?;
+        let told = process.0.stderr.take().map(io::read_to_string);
+        drop(event);
+        let told = told.transpose()?.unwrap_or_default();
+        let count = told
+            .lines()
+            .find_map(|line| line.split_once("Collected : "));
+        let count = count.and_then(|(_, count)| count.trim().parse().ok());
+        count.ok_or_else(|| format!("{}: valgrind counted nothing:\n{told}", self.name).into())
+    }
+}
