@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use jiff::Timestamp;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,7 +31,7 @@ pub(crate) fn describe() -> Result<String, Failure> {
         ("awsim-dynamodb", "inside the server"),
     ] {
         let version = locked(&lock, name).unwrap_or("?");
-        lines.push_str(&format!("- {name} {version}, {what}\n"));
+        writeln!(lines, "- {name} {version}, {what}")?;
     }
     Ok(lines)
 }

@@ -60,7 +60,7 @@ impl Bench {
             clock: SystemClock,
         };
         let handle = |request: HttpRequest| async move { handler.handle(&request).await };
-        respond(payload, times, &handle).await
+        Box::pin(respond(payload, times, &handle)).await
     }
 
     async fn cancel_order(&self, payload: &str, times: u64) -> Result<(), Failure> {
@@ -70,7 +70,7 @@ impl Bench {
             grace: SignedDuration::from_hours(1),
         };
         let handle = |request: HttpRequest| async move { handler.handle(&request).await };
-        respond(payload, times, &handle).await
+        Box::pin(respond(payload, times, &handle)).await
     }
 
     async fn restock_inventory(&self, payload: &str, times: u64) -> Result<(), Failure> {
@@ -80,7 +80,7 @@ impl Bench {
             clock: SystemClock,
         };
         let handle = |request: HttpRequest| async move { handler.handle(&request).await };
-        respond(payload, times, &handle).await
+        Box::pin(respond(payload, times, &handle)).await
     }
 
     async fn update_inventory(&self, payload: &str, times: u64) -> Result<(), Failure> {

@@ -44,7 +44,7 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new(server: Server) -> Result<Self, Failure> {
         let connection =
-            Connection::to_endpoint(&server.url, "growth")?.with_patience(Duration::from_secs(60));
+            Connection::to_endpoint(&server.url, "growth")?.with_patience(Duration::from_mins(1));
         let client = connection.dynamodb();
         Ok(Self {
             server,
