@@ -93,26 +93,32 @@ enum Field<'e> {
 
 /// The fields that are hashed, in the order of their names.
 fn fields_of(event: &Envelope) -> Vec<(&str, Field<'_>)> {
-    fn text(text: &Option<String>) -> Option<Field<'_>> {
-        text.as_deref().map(Field::Text)
-    }
     let own = [
-        ("actor", text(&event.actor)),
-        ("causationId", text(&event.causation_id)),
-        ("correlationId", text(&event.correlation_id)),
+        ("actor", event.actor.as_deref().map(Field::Text)),
+        (
+            "causationId",
+            event.causation_id.as_deref().map(Field::Text),
+        ),
+        (
+            "correlationId",
+            event.correlation_id.as_deref().map(Field::Text),
+        ),
         ("data", Some(Field::Json(&event.data))),
         ("eventId", Some(Field::Text(&event.event_id))),
         ("eventType", Some(Field::Text(&event.event_type))),
-        ("previousHash", text(&event.previous_hash)),
+        (
+            "previousHash",
+            event.previous_hash.as_deref().map(Field::Text),
+        ),
         (
             "schemaVersion",
             event
                 .schema_version
                 .map(|version| Field::Number(version.into())),
         ),
-        ("streamId", text(&event.stream_id)),
+        ("streamId", event.stream_id.as_deref().map(Field::Text)),
         ("timestamp", Some(Field::Text(&event.timestamp))),
-        ("traceparent", text(&event.traceparent)),
+        ("traceparent", event.traceparent.as_deref().map(Field::Text)),
         ("version", event.version.map(Field::Number)),
     ];
     let own = own
@@ -456,6 +462,20 @@ mod tests {
         assert_eq!(canonical("150.75"), "15075e-2");
         assert_ne!(canonical("1"), canonical("10"));
         assert_ne!(canonical("1"), canonical("-1"));
+    }
+
+    #[test]
+    fn every_field_of_an_event_is_hashed_but_its_hash() {
+        let text = r#"{"eventId": "1", "eventType": "T", "timestamp": "2025-01-01T12:00:00Z",
+            "streamId": "s", "version": 3, "correlationId": "c", "causationId": "a",
+            "schemaVersion": 2, "traceparent": "t", "actor": "u", "previousHash": "p", "hash": "h",
+            "later": {"z": "\u0001\n", "y": []}, "Earlier": true, "data": {"a": 12, "": null}}"#;
+        let event: Envelope = serde_json::from_str(text).expect("it is an event");
+        let expected = r#"{"Earlier":true,"actor":"u","causationId":"a","correlationId":"c","data":{"":null,"a":12},"eventId":"1","eventType":"T","later":{"y":[],"z":"\u0001\n"},"previousHash":"p","schemaVersion":2,"streamId":"s","timestamp":"2025-01-01T12:00:00Z","traceparent":"t","version":3}"#;
+        assert_eq!(
+            String::from_utf8(canonical_bytes(&event)).expect("UTF-8"),
+            expected
+        );
     }
 
     #[test]
