@@ -138,6 +138,10 @@ pub fn to_json(name: &str, value: &AttributeValue) -> Result<Value, ItemError> {
 /// from 1E-130 to 9.99E+125.
 fn checked_number(number: &Number) -> Result<String, ItemError> {
     let text = number.as_str();
+    // As many characters have no more digits, and without an exponent no greater magnitude.
+    if text.len() <= MAX_DIGITS && !text.contains(['e', 'E']) {
+        return Ok(text.to_owned());
+    }
     let refused = || ItemError::Number(text.to_owned());
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().map_err(|_| refused())?),

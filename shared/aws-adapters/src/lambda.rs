@@ -9,7 +9,7 @@ use event_sourcing::failure::Failure;
 use event_sourcing::retry::budget;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
@@ -166,12 +166,26 @@ where
     Fut: Future<Output = Result<Value, Failure>>,
 {
     let (queue, handle) = (queue.as_ref(), &handle);
-    serve(|invocation| async move {
-        let call = invocation.clone();
-        let handled: Handled<'_, Value> = Box::pin(handle(invocation));
-        settle(queue, call, handled.await).await
-    })
-    .await
+    serve(|invocation| consume(queue, handle, invocation)).await
+}
+
+/// One call of a consumer of single events: what [`serve_consumer`] does with it.
+///
+/// # Errors
+/// The failure that is the platform's, or the redriver's.
+pub async fn consume<Q, F, Fut>(
+    queue: Option<&Q>,
+    handle: &F,
+    invocation: Invocation,
+) -> Result<Value, Failure>
+where
+    Q: DeadLetterQueue,
+    F: Fn(Invocation) -> Fut,
+    Fut: Future<Output = Result<Value, Failure>>,
+{
+    let call = invocation.clone();
+    let handled: Handled<'_, Value> = Box::pin(handle(invocation));
+    settle(queue, call, handled.await).await
 }
 
 /// The answer to a call whose handler came to `handled`: what [`serve_consumer`] does around a
@@ -305,14 +319,23 @@ where
     Fut: Future<Output = Result<HttpResponse, Problem>>,
 {
     let handle = &handle;
-    serve(|invocation| async move {
-        let request = HttpRequest::from_payload(invocation.payload)?.traced(invocation.traceparent);
-        let answered = budget::in_time(handle(request)).await;
-        let answered = answered
-            .unwrap_or_else(|late| Err(Problem::from(Failure::Transient(late.to_string()))));
-        Ok(answer(answered).into_payload())
-    })
-    .await
+    serve(|invocation| respond(handle, invocation)).await
+}
+
+/// One call of a function behind the HTTP API: what [`serve_http`] does with it.
+///
+/// # Errors
+/// When the payload is no request.
+pub async fn respond<F, Fut>(handle: &F, invocation: Invocation) -> Result<Value, Failure>
+where
+    F: Fn(HttpRequest) -> Fut,
+    Fut: Future<Output = Result<HttpResponse, Problem>>,
+{
+    let request = HttpRequest::from_payload(invocation.payload)?.traced(invocation.traceparent);
+    let answered = budget::in_time(handle(request)).await;
+    let answered =
+        answered.unwrap_or_else(|late| Err(Problem::from(Failure::Transient(late.to_string()))));
+    Ok(answer(answered).into_payload())
 }
 
 /// What a handler's result looks like outside.
@@ -323,17 +346,34 @@ pub fn answer(result: Result<HttpResponse, Problem>) -> HttpResponse {
 
 /// The event in a payload: the `detail` of what the bus delivers, or the plain event itself.
 ///
+/// The detail is taken out as it is: of what stands around it nothing is needed.
+///
 /// # Errors
 /// [`Failure::Permanent`], when it is neither.
-pub fn event_of(mut payload: Value) -> Result<Envelope, Failure> {
-    let detail = if payload.get("detail-type").is_some() {
-        let detail = payload.get_mut("detail").map(Value::take);
-        detail.ok_or_else(|| Failure::Permanent("not an event of the bus: no detail".to_owned()))?
-    } else {
-        payload
+pub fn event_of(payload: Value) -> Result<Envelope, Failure> {
+    let detail = match payload {
+        Value::Object(mut fields) if fields.contains_key("detail-type") => {
+            delivered(&mut fields)
+                .map_err(|error| Failure::Permanent(format!("not an event of the bus: {error}")))?
+        }
+        payload => payload,
     };
     Envelope::from_value(detail)
         .map_err(|error| Failure::Permanent(format!("not an event: {error}")))
+}
+
+/// The detail of what the bus delivers, which has a type and a source.
+fn delivered(fields: &mut Map<String, Value>) -> Result<Value, String> {
+    for name in ["detail-type", "source"] {
+        match fields.get(name) {
+            Some(Value::String(_)) => {}
+            Some(_) => return Err(format!("{name} must be a text")),
+            None => return Err(format!("missing field `{name}`")),
+        }
+    }
+    fields
+        .remove("detail")
+        .ok_or_else(|| "missing field `detail`".to_owned())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 use crate::envelope::Envelope;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// Where a stream ends: what the next event is appended after.
@@ -71,11 +71,68 @@ pub fn hash_of(event: &Envelope) -> String {
 #[must_use]
 pub fn canonical_bytes(event: &Envelope) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1024);
-    if let Ok(Value::Object(mut fields)) = serde_json::to_value(event) {
-        fields.remove("hash");
-        write_object(&mut bytes, &fields);
-    }
+    write_fields(
+        &mut bytes,
+        fields_of(event).into_iter(),
+        |bytes, field| match field {
+            Field::Text(text) => write_text(bytes, text),
+            Field::Number(number) => write_number(bytes, &number.to_string()),
+            Field::Json(value) => write(bytes, value),
+        },
+    );
     bytes
+}
+
+/// What a field of an envelope holds.
+#[derive(Clone, Copy)]
+enum Field<'e> {
+    Text(&'e str),
+    Number(u64),
+    Json(&'e Value),
+}
+
+/// The fields that are hashed, in the order of their names.
+fn fields_of(event: &Envelope) -> Vec<(&str, Field<'_>)> {
+    let own = [
+        ("actor", event.actor.as_deref().map(Field::Text)),
+        (
+            "causationId",
+            event.causation_id.as_deref().map(Field::Text),
+        ),
+        (
+            "correlationId",
+            event.correlation_id.as_deref().map(Field::Text),
+        ),
+        ("data", Some(Field::Json(&event.data))),
+        ("eventId", Some(Field::Text(&event.event_id))),
+        ("eventType", Some(Field::Text(&event.event_type))),
+        (
+            "previousHash",
+            event.previous_hash.as_deref().map(Field::Text),
+        ),
+        (
+            "schemaVersion",
+            event
+                .schema_version
+                .map(|version| Field::Number(version.into())),
+        ),
+        ("streamId", event.stream_id.as_deref().map(Field::Text)),
+        ("timestamp", Some(Field::Text(&event.timestamp))),
+        ("traceparent", event.traceparent.as_deref().map(Field::Text)),
+        ("version", event.version.map(Field::Number)),
+    ];
+    let own = own
+        .into_iter()
+        .filter(|(name, _)| !event.extra.contains_key(*name));
+    let mut fields: Vec<_> = own
+        .filter_map(|(name, field)| Some((name, field?)))
+        .collect();
+    if !event.extra.is_empty() {
+        let extra = event.extra.iter().filter(|(name, _)| *name != "hash");
+        fields.extend(extra.map(|(name, value)| (name.as_str(), Field::Json(value))));
+        fields.sort_unstable_by_key(|(name, _)| *name);
+    }
+    fields
 }
 
 fn write(bytes: &mut Vec<u8>, value: &Value) {
@@ -83,7 +140,7 @@ fn write(bytes: &mut Vec<u8>, value: &Value) {
         Value::Null => bytes.extend_from_slice(b"null"),
         Value::Bool(true) => bytes.extend_from_slice(b"true"),
         Value::Bool(false) => bytes.extend_from_slice(b"false"),
-        Value::Number(number) => bytes.extend_from_slice(canonical_number(number).as_bytes()),
+        Value::Number(number) => write_number(bytes, number.as_str()),
         Value::String(text) => write_text(bytes, text),
         Value::Array(values) => {
             bytes.push(b'[');
@@ -100,50 +157,90 @@ fn write(bytes: &mut Vec<u8>, value: &Value) {
 }
 
 fn write_object(bytes: &mut Vec<u8>, fields: &Map<String, Value>) {
-    let mut fields: Vec<_> = fields.iter().collect();
-    fields.sort_unstable_by_key(|(name, _)| *name);
+    let named = fields.iter().map(|(name, value)| (name.as_str(), value));
+    // They are, unless a feature of serde_json keeps them as they came.
+    if fields.keys().is_sorted() {
+        return write_fields(bytes, named, write);
+    }
+    let mut sorted: Vec<_> = named.collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    write_fields(bytes, sorted.into_iter(), write);
+}
+
+fn write_fields<'f, F>(
+    bytes: &mut Vec<u8>,
+    fields: impl Iterator<Item = (&'f str, F)>,
+    write: impl Fn(&mut Vec<u8>, F),
+) {
     bytes.push(b'{');
-    for (index, (name, value)) in fields.into_iter().enumerate() {
+    for (index, (name, field)) in fields.enumerate() {
         if index > 0 {
             bytes.push(b',');
         }
         write_text(bytes, name);
         bytes.push(b':');
-        write(bytes, value);
+        write(bytes, field);
     }
     bytes.push(b'}');
 }
 
 fn write_text(bytes: &mut Vec<u8>, text: &str) {
-    bytes.extend_from_slice(Value::from(text).to_string().as_bytes());
+    if text
+        .bytes()
+        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+    {
+        bytes.push(b'"');
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(b'"');
+    } else {
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(bytes, text);
+    }
 }
 
-/// The same text for the same number, however it was written.
-fn canonical_number(number: &Number) -> String {
-    let text = number.to_string();
+/// Writes the same text for the same number, however it was written.
+fn write_number(bytes: &mut Vec<u8>, text: &str) {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()),
-        None => (text.as_str(), Some(0)),
+        None => (text, Some(0)),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let (sign, whole) = whole
         .strip_prefix('-')
         .map_or(("", whole), |whole| ("-", whole));
-    let digits = format!("{whole}{fraction}");
-    let kept = digits.trim_end_matches('0');
+    // The digits are those of both, without zeros at either end.
+    let behind = fraction.trim_end_matches('0');
+    let before = if behind.is_empty() {
+        whole.trim_end_matches('0')
+    } else {
+        whole
+    };
+    let dropped = whole.len() - before.len() + fraction.len() - behind.len();
+    let before = before.trim_start_matches('0');
+    let behind = if before.is_empty() {
+        behind.trim_start_matches('0')
+    } else {
+        behind
+    };
+    if before.is_empty() && behind.is_empty() {
+        return bytes.push(b'0');
+    }
     let exponent = exponent
-        .zip(i64::try_from(digits.len() - kept.len()).ok())
+        .zip(i64::try_from(dropped).ok())
         .zip(i64::try_from(fraction.len()).ok())
         .and_then(|((exponent, dropped), behind)| {
             exponent.checked_add(dropped)?.checked_sub(behind)
         });
-    let kept = kept.trim_start_matches('0');
-    match exponent {
-        _ if kept.is_empty() => "0".to_owned(),
-        Some(0) => format!("{sign}{kept}"),
-        Some(exponent) => format!("{sign}{kept}e{exponent}"),
+    let Some(exponent) = exponent else {
         // An exponent beyond 64 bits: no store keeps such a number. Its text is as good.
-        None => text,
+        return bytes.extend_from_slice(text.as_bytes());
+    };
+    for part in [sign, before, behind] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    if exponent != 0 {
+        bytes.push(b'e');
+        bytes.extend_from_slice(exponent.to_string().as_bytes());
     }
 }
 
@@ -274,7 +371,7 @@ impl Walk {
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use serde_json::json;
+    use serde_json::{Number, json};
 
     fn a_stream() -> Vec<Envelope> {
         let events = (1..=4)
@@ -348,7 +445,10 @@ mod tests {
     #[test]
     fn a_number_is_the_same_however_it_is_written() {
         let canonical = |text: &str| {
-            canonical_number(&serde_json::from_str::<Number>(text).expect("it is a number"))
+            let number: Number = serde_json::from_str(text).expect("it is a number");
+            let mut bytes = Vec::new();
+            write_number(&mut bytes, number.as_str());
+            String::from_utf8(bytes).expect("UTF-8")
         };
         for same in [
             ["150.75", "150.750", "1.5075e2"],
@@ -362,6 +462,20 @@ mod tests {
         assert_eq!(canonical("150.75"), "15075e-2");
         assert_ne!(canonical("1"), canonical("10"));
         assert_ne!(canonical("1"), canonical("-1"));
+    }
+
+    #[test]
+    fn every_field_of_an_event_is_hashed_but_its_hash() {
+        let text = r#"{"eventId": "1", "eventType": "T", "timestamp": "2025-01-01T12:00:00Z",
+            "streamId": "s", "version": 3, "correlationId": "c", "causationId": "a",
+            "schemaVersion": 2, "traceparent": "t", "actor": "u", "previousHash": "p", "hash": "h",
+            "later": {"z": "\u0001\n", "y": []}, "Earlier": true, "data": {"a": 12, "": null}}"#;
+        let event: Envelope = serde_json::from_str(text).expect("it is an event");
+        let expected = r#"{"Earlier":true,"actor":"u","causationId":"a","correlationId":"c","data":{"":null,"a":12},"eventId":"1","eventType":"T","later":{"y":[],"z":"\u0001\n"},"previousHash":"p","schemaVersion":2,"streamId":"s","timestamp":"2025-01-01T12:00:00Z","traceparent":"t","version":3}"#;
+        assert_eq!(
+            String::from_utf8(canonical_bytes(&event)).expect("UTF-8"),
+            expected
+        );
     }
 
     #[test]
