@@ -6,11 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use local::Stack;
-use local::http_client::HttpClient;
+use local::http_client::{Answer, HttpClient};
 use local::issuer::ask::{self, Wanted};
 use serde_json::Value;
 
 use crate::processor;
+
+/// A request that fails is sent again so often, under the same key, as a shop does.
+const ATTEMPTS: u32 = 8;
+/// Wait before the first repeat; doubled for each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// An order that was accepted.
 #[derive(Debug, Clone)]
@@ -102,21 +107,31 @@ impl Clients {
             ("authorization", self.token.as_str()),
         ];
         let sent = now_micros();
-        let answer = client
-            .send("POST", &self.url, &headers, body.to_string())
-            .await
-            .map_err(|error| error.to_string())?;
-        let answered = now_micros();
-        let document = answer.json();
-        match document["orderId"].as_str() {
-            Some(order) if answer.status == 202 => Ok(Placed {
-                order: order.to_owned(),
-                sent,
-                answered,
-            }),
-            _ => Err(format!("{key}: {} {}", answer.status, answer.text())),
+        let mut wait = FIRST_WAIT;
+        for _ in 1..ATTEMPTS {
+            let sending = client.send("POST", &self.url, &headers, body.to_string());
+            if let Ok(answer) = sending.await
+                && answer.status < 500
+                && answer.status != 429
+            {
+                return placed(&answer, sent).ok_or_else(|| answer.text());
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
         }
+        Err(format!("{key} was not answered"))
     }
+}
+
+/// The order of an answer that accepts one.
+fn placed(answer: &Answer, sent: u64) -> Option<Placed> {
+    let document = answer.json();
+    let order = document["orderId"].as_str()?;
+    (answer.status == 202).then(|| Placed {
+        order: order.to_owned(),
+        sent,
+        answered: now_micros(),
+    })
 }
 
 /// The moment, in microseconds since 1970.

@@ -51,7 +51,7 @@ struct Args {
     #[arg(long, default_value_t = 200)]
     orders: usize,
     /// Orders before those, so that every program runs
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 16)]
     warm: usize,
     /// SKUs that all orders share; each order has two of its own where none is said
     #[arg(long)]
