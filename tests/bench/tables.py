@@ -86,9 +86,14 @@ def rates(runs):
                 f"{statistics.median(run.rate_to_rest for run in same):.1f}",
                 f"{percentile(accept, 50):.0f} / {percentile(accept, 95):.0f}",
                 f"{percentile(confirm, 50):.0f} / {percentile(confirm, 95):.0f}",
+                f"{cores() * 1000 / statistics.median(map(processor_of, same)):.1f}",
             ])
     return table(["clients", "system", "orders/s to confirmed", "to rest", "accepted p50 / p95, ms",
-                  "confirmed p50 / p95, ms"], rows, 2)
+                  "confirmed p50 / p95, ms", f"orders/s that {cores()} cores to themselves allow"], rows, 2)
+
+
+def cores():
+    return Path("/proc/cpuinfo").read_text().count("processor\t")
 
 
 def ratios(runs):
@@ -192,8 +197,8 @@ def way(runs):
 
 def machine(profile, rounds, orders):
     line = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    names = [text.split(":")[1].strip() for text in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in text]
-    return (f"{date.today()}, {len(names)} cores of {names[0]}, Linux {platform.release()}, {line('rustc', '--version')}, "
+    models = [text.split(":")[1].strip() for text in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in text]
+    return (f"{date.today()}, {cores()} cores of {next(iter(models), platform.machine())}, Linux {platform.release()}, {line('rustc', '--version')}, "
             f"Python {platform.python_version()}; profile `{profile}`; {orders} orders a run, {rounds} "
             f"{'round' if rounds == 1 else 'rounds'}, load average {Path('/proc/loadavg').read_text().split()[1]}.")
 

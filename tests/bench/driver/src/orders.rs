@@ -24,9 +24,9 @@ impl Orders {
     pub fn stock(&self) -> BTreeMap<String, (u64, u64)> {
         let mut stock = BTreeMap::new();
         for order in 0..self.all {
-            for line in 0..PIECES.len() {
+            for (line, pieces) in PIECES.iter().enumerate() {
                 let (sku, cents) = self.line(order, line);
-                stock.entry(sku).or_insert((0, cents)).0 += PIECES[line];
+                stock.entry(sku).or_insert((0, cents)).0 += pieces;
             }
         }
         stock
@@ -38,12 +38,14 @@ impl Orders {
     }
 
     fn body(&self, order: usize) -> (String, Value) {
-        let items: Vec<Value> = (0..PIECES.len())
-            .map(|line| {
+        let items: Vec<Value> = PIECES
+            .iter()
+            .enumerate()
+            .map(|(line, pieces)| {
                 let (sku, cents) = self.line(order, line);
                 let price = format!("{}.{:02}", cents / 100, cents % 100);
                 let price = serde_json::from_str::<Value>(&price).unwrap_or_default();
-                json!({"sku": sku, "quantity": PIECES[line], "unitPrice": price})
+                json!({"sku": sku, "quantity": pieces, "unitPrice": price})
             })
             .collect();
         let body = json!({"userId": format!("u{order}"), "currency": "USD", "items": items});

@@ -11,11 +11,13 @@ use event_sourcing::failure::Failure;
 pub type Item = HashMap<String, AttributeValue>;
 
 /// A text.
+#[must_use]
 pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
 /// A number.
+#[must_use]
 pub fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -35,6 +37,7 @@ pub fn number_of(item: &Item, name: &str) -> i64 {
 }
 
 /// A call that did not do what it should: the platform tries again.
+#[must_use]
 pub fn failed(error: impl Error) -> Failure {
     Failure::Transient(DisplayErrorContext(error).to_string())
 }
