@@ -22,7 +22,7 @@ pub mod telemetry;
 mod text_file;
 pub mod token;
 pub mod up;
-mod used;
+pub mod used;
 pub mod verify;
 
 use std::io::Write as _;

@@ -19,7 +19,7 @@ const SUBJECT_KEYS: &str = "SubjectKeys";
 
 /// What was used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Used {
+pub struct Used {
     /// Calls to the tables.
     pub dynamodb: Counters,
     /// Calls to the buses.
@@ -51,7 +51,8 @@ pub(super) struct Used {
 
 impl Used {
     /// The counters now.
-    pub(super) fn of(stack: &Stack) -> Self {
+    #[must_use]
+    pub fn of(stack: &Stack) -> Self {
         let by_time = by_time(stack.template());
         let mut stats = stack.host().stats();
         stats.retain(|name, _| !by_time.contains(name));

@@ -11,8 +11,10 @@ const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// The part of `prices.json` that is reckoned with.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-pub(super) struct Prices {
+pub struct Prices {
+    /// Of which region.
     pub region: String,
+    /// The month of the prices.
     pub as_of: String,
     dynamodb: DynamoDbPrices,
     eventbridge: EventBridgePrices,
@@ -66,7 +68,8 @@ struct RequestPrices {
 
 impl Prices {
     /// What this costs, in the currency of the prices.
-    pub(super) fn cost(&self, used: &Used) -> f64 {
+    #[must_use]
+    pub fn cost(&self, used: &Used) -> f64 {
         let millions = |count: u64| real(count) / MILLION;
         used.dynamodb.write_units / MILLION * self.dynamodb.write_units_per_million
             + used.dynamodb.read_units / MILLION * self.dynamodb.read_units_per_million
@@ -81,21 +84,24 @@ impl Prices {
     }
 
     /// The part of [`cost`](Self::cost) that is for the analytics stream and the archive.
-    pub(super) fn cost_of_analytics(&self, used: &Used) -> f64 {
+    #[must_use]
+    pub fn cost_of_analytics(&self, used: &Used) -> f64 {
         let archived = real(used.firehose.chunks) * self.firehose.unit_bytes / GB;
         real(used.kinesis.chunks) / MILLION * self.kinesis.put_units_per_million
             + archived * (self.firehose.ingested_gb + self.firehose.partitioned_gb)
     }
 
     /// The part of [`cost`](Self::cost) that is for personal data: customers' keys.
-    pub(super) fn cost_of_personal_data(&self, used: &Used) -> f64 {
+    #[must_use]
+    pub fn cost_of_personal_data(&self, used: &Used) -> f64 {
         used.keys.write_units / MILLION * self.dynamodb.write_units_per_million
             + used.keys.read_units / MILLION * self.dynamodb.read_units_per_million
             + real(used.kms.requests) / MILLION * self.kms.requests_per_million
     }
 
     /// The list prices of `prices.json`. (It is part of the program, and a test reads it.)
-    pub(super) fn list() -> Self {
+    #[must_use]
+    pub fn list() -> Self {
         serde_json::from_str(include_str!("../../../prices.json")).unwrap_or_default()
     }
 }

@@ -1,6 +1,6 @@
 //! `load`: many orders at once, and what it took.
 
-mod accounting;
+pub mod accounting;
 mod faulty;
 mod healing;
 mod measuring;
