@@ -133,12 +133,12 @@ fn usd(used: &Used) -> BTreeMap<&'static str, f64> {
             },
         ),
     ];
-    let mut usd: BTreeMap<_, _> = parts
+    let mut costs: BTreeMap<_, _> = parts
         .into_iter()
         .map(|(name, part)| (name, prices.cost(&part)))
         .collect();
-    usd.insert("all", prices.cost(used));
-    usd
+    costs.insert("all", prices.cost(used));
+    costs
 }
 
 /// What each function did in between.
@@ -147,7 +147,7 @@ pub fn functions(
     after: &BTreeMap<String, FunctionStats>,
 ) -> BTreeMap<String, Value> {
     let told = after.iter().map(|(name, after)| {
-        let before = before.get(name).cloned().unwrap_or_default();
+        let before = before.get(name).copied().unwrap_or_default();
         let told = json!({
             "invocations": after.invocations - before.invocations,
             "errors": after.errors - before.errors,

@@ -47,11 +47,11 @@ impl System {
     pub async fn stock(
         self,
         stack: &Stack,
-        stock: &BTreeMap<String, (u64, u64)>,
+        wanted: &BTreeMap<String, (u64, u64)>,
     ) -> Result<(), Box<dyn Error>> {
         if self == Self::Orderflow {
             let mut needs = Needs::default();
-            for (sku, (pieces, cents)) in stock {
+            for (sku, (pieces, cents)) in wanted {
                 let price = format!("{}.{:02}", cents / 100, cents % 100);
                 let price = serde_json::from_str(&price)?;
                 needs.add(sku, *pieces, Some((price, json!("USD"))));
@@ -62,7 +62,7 @@ impl System {
                 .await?;
             return Ok(());
         }
-        for (sku, (pieces, _)) in stock {
+        for (sku, (pieces, _)) in wanted {
             let item = json!({"sku": {"S": sku}, "available": {"N": pieces.to_string()},
                 "version": {"N": "1"}});
             let put = json!({"TableName": "Stock", "Item": item});
