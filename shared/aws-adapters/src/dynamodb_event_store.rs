@@ -186,8 +186,8 @@ impl EventStore for DynamoDbEventStore {
             let page = Box::pin(request.send())
                 .await
                 .map_err(|error| ReadError::Unavailable(describe(&error).into()))?;
-            for item in page.items() {
-                events.push(dynamodb_item::to_envelope(item).map_err(|error| {
+            for item in page.items.unwrap_or_default() {
+                events.push(dynamodb_item::into_envelope(item).map_err(|error| {
                     ReadError::Corrupt {
                         stream: stream.to_owned(),
                         version: from + events.len() as u64,

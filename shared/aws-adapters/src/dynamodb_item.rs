@@ -70,12 +70,25 @@ pub fn from_envelope(event: &Envelope) -> Result<Item, ItemError> {
 /// # Errors
 /// [`ItemError`].
 pub fn to_envelope(item: &Item) -> Result<Envelope, ItemError> {
-    let fields: Map<String, Value> = item
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), to_json(name, value)?)))
-        .collect::<Result<_, ItemError>>()?;
-    Envelope::from_value(Value::Object(fields))
+    into_envelope(item.clone())
+}
+
+/// The event that an item is, without copying its texts.
+///
+/// # Errors
+/// [`ItemError`].
+pub fn into_envelope(item: Item) -> Result<Envelope, ItemError> {
+    Envelope::from_value(Value::Object(into_fields(item)?))
         .map_err(|error| ItemError::Envelope(error.to_string()))
+}
+
+fn into_fields(item: Item) -> Result<Map<String, Value>, ItemError> {
+    item.into_iter()
+        .map(|(name, value)| {
+            let value = into_json(&name, value)?;
+            Ok((name, value))
+        })
+        .collect()
 }
 
 /// A JSON value as an attribute; `depth` counts from 1.
@@ -111,25 +124,24 @@ pub fn from_json(value: &Value, depth: usize) -> Result<AttributeValue, ItemErro
 /// # Errors
 /// [`ItemError::Kind`], for sets and binary values, which events don't have.
 pub fn to_json(name: &str, value: &AttributeValue) -> Result<Value, ItemError> {
+    into_json(name, value.clone())
+}
+
+fn into_json(name: &str, value: AttributeValue) -> Result<Value, ItemError> {
     Ok(match value {
         AttributeValue::Null(_) => Value::Null,
-        AttributeValue::Bool(value) => Value::Bool(*value),
+        AttributeValue::Bool(value) => Value::Bool(value),
         AttributeValue::N(number) => {
-            Value::Number(Number::from_str(number).map_err(|_| ItemError::Number(number.clone()))?)
+            Value::Number(Number::from_str(&number).map_err(|_| ItemError::Number(number))?)
         }
-        AttributeValue::S(text) => Value::String(text.clone()),
+        AttributeValue::S(text) => Value::String(text),
         AttributeValue::L(values) => Value::Array(
             values
-                .iter()
-                .map(|value| to_json(name, value))
+                .into_iter()
+                .map(|value| into_json(name, value))
                 .collect::<Result<_, _>>()?,
         ),
-        AttributeValue::M(fields) => Value::Object(
-            fields
-                .iter()
-                .map(|(name, value)| Ok((name.clone(), to_json(name, value)?)))
-                .collect::<Result<_, ItemError>>()?,
-        ),
+        AttributeValue::M(fields) => Value::Object(into_fields(fields)?),
         _ => return Err(ItemError::Kind(name.to_owned())),
     })
 }
