@@ -24,13 +24,11 @@ async fn place(
         .condition_expression("attribute_not_exists(pk)")
         .send()
         .await?;
-    let answer = ApiGatewayV2httpResponse {
-        status_code: 202,
-        body: Some(Body::Text(
-            r#"{"orderId":"1","status":"placed"}"#.to_owned(),
-        )),
-        ..ApiGatewayV2httpResponse::default()
-    };
+    let mut answer = ApiGatewayV2httpResponse::default();
+    answer.status_code = 202;
+    answer.body = Some(Body::Text(
+        r#"{"orderId":"1","status":"placed"}"#.to_owned(),
+    ));
     Ok(answer)
 }
 
