@@ -1,6 +1,6 @@
 //! Clients, and what the tables and the bus are called.
 
-use aws_adapters::connection::Connection;
+use aws_adapters::connection::{Connection, Deferred};
 use aws_adapters::environment::{ConfigError, required};
 
 /// All that a function reaches. A name that the template does not give a function is empty.
@@ -9,7 +9,7 @@ pub struct Tables {
     /// For tables.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// For the bus.
-    pub eventbridge: aws_sdk_eventbridge::Client,
+    pub eventbridge: Deferred<aws_sdk_eventbridge::Client>,
     /// Name of the bus.
     pub bus: String,
     /// Every event that was published.
@@ -34,7 +34,7 @@ impl Tables {
         let named = |name| aws_adapters::environment::optional(name).unwrap_or_default();
         Ok(Self {
             dynamodb: aws.dynamodb(),
-            eventbridge: aws.eventbridge(),
+            eventbridge: aws.eventbridge().made(),
             bus: named("EVENT_BUS_NAME"),
             events: named("EVENTS_TABLE"),
             idempotency: required("IDEMPOTENCY_TABLE")?,
