@@ -3,6 +3,8 @@
 //! The engine is asked for whole items in key order, without filter or
 //! projection; pages, filters, projections and counts are made here.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde_json::{Map, Value, json};
 
 use super::attributes::{Item, item_size, type_of};
@@ -16,6 +18,10 @@ use crate::meter::Usage;
 /// AWS reads at most this much per page, before the filter.
 const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
+/// Most segments of a scan
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html>).
+const MAX_SEGMENTS: u64 = 1_000_000;
+
 /// A Query or Scan, understood.
 struct Reading<'table> {
     table: &'table Table,
@@ -25,7 +31,16 @@ struct Reading<'table> {
     counts_only: bool,
     consistency: Consistency,
     limit: Option<usize>,
+    segment: Option<Segment>,
     report: CapacityReport,
+}
+
+/// A part of a parallel scan. All items of a partition key are in one of them, as they are in one
+/// partition; the engine's own go by the whole key.
+#[derive(Clone, Copy)]
+struct Segment {
+    number: u64,
+    of: u64,
 }
 
 /// What one page holds.
@@ -75,16 +90,10 @@ impl DynamoDb {
         let table = self.table(&request)?;
         usage.resource(&table.definition.name);
         let aliases = Placeholders::take(&mut request)?;
-        let reading = Reading::parse(&table, &request, &aliases)?;
+        let mut reading = Reading::parse(&table, &request, &aliases)?;
+        reading.segment = Segment::of(&request)?;
         aliases.check_all_used()?;
-        let mut engine_request = json!({});
-        for member in ["Segment", "TotalSegments"] {
-            if let Some(value) = request.get(member) {
-                engine_request[member] = value.clone();
-            }
-        }
-        self.run("Scan", &reading, request, engine_request, usage)
-            .await
+        self.run("Scan", &reading, request, json!({}), usage).await
     }
 
     async fn run(
@@ -154,6 +163,10 @@ impl DynamoDb {
             };
             for item in items {
                 let Value::Object(item) = item else { continue };
+                if reading.skips(&item) {
+                    start = Some(reading.cursor(&item));
+                    continue;
+                }
                 let size = item_size(&item);
                 if page.bytes + size > MAX_PAGE_BYTES {
                     page.last_key = start;
@@ -241,8 +254,18 @@ impl<'table> Reading<'table> {
                 Consistency::Eventual
             },
             limit,
+            segment: None,
             report: CapacityReport::of(request)?,
         })
+    }
+
+    /// Whether an item is in another segment.
+    fn skips(&self, item: &Item) -> bool {
+        let partition = item.get(&self.keys().partition.name);
+        match (self.segment, partition) {
+            (Some(segment), Some(partition)) => !segment.has(partition),
+            _ => false,
+        }
     }
 
     fn keys(&self) -> &'table KeySchema {
@@ -280,6 +303,39 @@ impl<'table> Reading<'table> {
                  the schema",
             ))
         }
+    }
+}
+
+impl Segment {
+    fn of(request: &Value) -> Result<Option<Self>, ApiError> {
+        let member = |name: &str| request.get(name).filter(|value| !value.is_null());
+        let refused = |reason: &str| Err(ApiError::validation(reason));
+        match (member("Segment"), member("TotalSegments")) {
+            (None, None) => Ok(None),
+            (Some(_), None) => refused(
+                "The TotalSegments parameter is required but was not present in the request \
+                 when Segment parameter is present",
+            ),
+            (None, Some(_)) => refused(
+                "The Segment parameter is required but was not present in the request when \
+                 parameter TotalSegments is present",
+            ),
+            (Some(number), Some(of)) => match (number.as_u64(), of.as_u64()) {
+                (Some(number), Some(of)) if number < of && of <= MAX_SEGMENTS => {
+                    Ok(Some(Self { number, of }))
+                }
+                _ => refused(
+                    "Segment must be from 0 to TotalSegments - 1, and TotalSegments at most \
+                     1000000",
+                ),
+            },
+        }
+    }
+
+    fn has(self, partition: &Value) -> bool {
+        let mut hasher = DefaultHasher::new();
+        partition.to_string().hash(&mut hasher);
+        hasher.finish() % self.of == self.number
     }
 }
 

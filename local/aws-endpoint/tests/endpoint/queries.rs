@@ -294,6 +294,50 @@ async fn segments_of_a_scan_cover_the_table_once() {
     }
     let distinct: BTreeSet<String> = seen.iter().map(Value::to_string).collect();
     assert_eq!((seen.len(), distinct.len()), (30, 30));
+    for (segment, of) in [
+        (json!(3), json!(3)),
+        (json!(-1), json!(3)),
+        (json!(0), Value::Null),
+    ] {
+        let request = json!({"TableName": "Stock", "Segment": segment, "TotalSegments": of});
+        let (code, message) = refused(&endpoint, "Scan", request).await;
+        assert_eq!(code, "ValidationException", "{message}");
+    }
+}
+
+#[tokio::test]
+async fn all_items_of_a_partition_key_are_in_one_segment_page_by_page() {
+    let (endpoint, client) = ephemeral().await;
+    for stream in 0..12 {
+        for version in 1..=5 {
+            let key = [
+                ("streamId", s(&stream.to_string())),
+                ("version", n(version)),
+            ];
+            put(&client, "EventStore", item(key)).await;
+        }
+    }
+    let mut streams = Vec::new();
+    for segment in 0..3 {
+        let mut request = json!({"TableName": "EventStore", "Segment": segment,
+            "TotalSegments": 3, "Limit": 4});
+        let mut seen = Vec::new();
+        loop {
+            let page = run(&endpoint, "Scan", &request).await;
+            seen.extend(page["Items"].as_array().cloned().unwrap_or_default());
+            if page["LastEvaluatedKey"].is_null() {
+                break;
+            }
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"].clone();
+        }
+        let here: BTreeSet<String> = seen
+            .iter()
+            .map(|item| item["streamId"].to_string())
+            .collect();
+        assert_eq!(seen.len(), 5 * here.len(), "whole streams");
+        streams.extend(here);
+    }
+    assert_eq!(streams.len(), 12);
 }
 
 #[tokio::test]
