@@ -75,7 +75,7 @@ impl Bench {
 
     async fn restock_inventory(&self, payload: &str, times: u64) -> Result<(), Failure> {
         let handler = &restock_inventory::handler::Handler {
-            store: self.store().with_stock("Stock"),
+            store: self.store().with_stock("Stock", 64),
             stock: DynamoDbStock::new(self.client.clone(), "Stock"),
             clock: SystemClock,
         };
@@ -85,7 +85,7 @@ impl Bench {
 
     async fn update_inventory(&self, payload: &str, times: u64) -> Result<(), Failure> {
         let handler = &update_inventory::handler::Handler {
-            store: self.store().with_stock("Stock"),
+            store: self.store().with_stock("Stock", 64),
             clock: SystemClock,
         };
         let handle = |invocation: Invocation| async move {
