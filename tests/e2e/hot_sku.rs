@@ -7,8 +7,7 @@ use aws_adapters::dynamodb_stock::{DynamoDbStock, SplitError};
 use aws_endpoint::Endpoint;
 use domain::ids::Sku;
 use domain::inventory::buckets::MAX_BUCKETS;
-use domain::inventory::{Price, Shortage, ShortageReason, StockLevel, StockMove, StockTable};
-use domain::money::{Amount, Currency};
+use domain::inventory::{Shortage, ShortageReason, StockLevel, StockMove, StockTable};
 use event_sourcing::chain::Head;
 use event_sourcing::envelope::Envelope;
 use event_sourcing::store::{AppendError, AppendWith as _};
@@ -18,45 +17,17 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use crate::store_contract::a_store;
+use crate::store_contract::{a_store, price, reserve, restock, sku};
 use crate::system::{System, eventually, order};
 
 fn hot() -> Sku {
-    Sku::parse("hot").unwrap()
+    sku("hot")
 }
 
-fn sku(name: &str) -> Sku {
-    Sku::parse(name).unwrap()
-}
-
-fn price(text: &str) -> Price {
-    Price {
-        unit_price: Amount::parse(text).unwrap(),
-        currency: Currency::USD,
-    }
-}
-
-fn reserve(sku: &Sku, quantity: u32, unit_price: &str) -> StockMove {
-    StockMove::Reserve {
-        sku: sku.clone(),
-        quantity,
-        unit_price: Some(Amount::parse(unit_price).unwrap()),
-        currency: Currency::USD,
-    }
-}
-
-fn release(sku: &Sku, quantity: u32) -> StockMove {
+fn release(name: &str, quantity: u32) -> StockMove {
     StockMove::Release {
-        sku: sku.clone(),
+        sku: sku(name),
         quantity,
-    }
-}
-
-fn restock(sku: &Sku, quantity: i64, price: Option<Price>) -> StockMove {
-    StockMove::Restock {
-        sku: sku.clone(),
-        quantity,
-        price,
     }
 }
 
@@ -125,7 +96,7 @@ fn short(sku: &Sku, reason: ShortageReason) -> Result<(), Vec<Shortage>> {
 #[tokio::test]
 async fn a_split_sku_is_sold_to_the_last_piece_of_its_last_bucket_and_is_whole_again() {
     let mut shop = Shop::open().await;
-    shop.make(&[restock(&hot(), 10, Some(price("5")))])
+    shop.make(&[restock("hot", 10, Some(price("5")))])
         .await
         .unwrap();
     shop.stock.split(&hot(), 4).await.unwrap();
@@ -133,13 +104,13 @@ async fn a_split_sku_is_sold_to_the_last_piece_of_its_last_bucket_and_is_whole_a
     assert_eq!((level.available, level.buckets), (10, 4));
     // A bucket has three at most; five come from two. Who has not heard of buckets learns of them.
     for process in [shop.process(), shop.process()] {
-        shop.make_by(&process, &[reserve(&hot(), 5, "5")])
+        shop.make_by(&process, &[reserve("hot", 5, "5")])
             .await
             .unwrap();
     }
     assert_eq!(shop.available().await, 0);
     assert_eq!(
-        shop.make(&[reserve(&hot(), 1, "5")]).await,
+        shop.make(&[reserve("hot", 1, "5")]).await,
         short(&hot(), ShortageReason::OutOfStock)
     );
     let level = shop.level(&hot()).await;
@@ -151,24 +122,24 @@ async fn a_split_sku_is_sold_to_the_last_piece_of_its_last_bucket_and_is_whole_a
 async fn a_price_reaches_every_bucket_and_a_piece_given_back_can_be_sold_whatever_became_of_them() {
     let mut shop = Shop::open().await;
     let (early, late) = (shop.process(), shop.process());
-    shop.make(&[restock(&hot(), 64, Some(price("5")))])
+    shop.make(&[restock("hot", 64, Some(price("5")))])
         .await
         .unwrap();
     shop.stock.split(&hot(), 16).await.unwrap();
     // It learns of the buckets by the first that has too little.
-    shop.make_by(&early, &[reserve(&hot(), 60, "5")])
+    shop.make_by(&early, &[reserve("hot", 60, "5")])
         .await
         .unwrap();
-    shop.make(&[restock(&hot(), 60, Some(price("6")))])
+    shop.make(&[restock("hot", 60, Some(price("6")))])
         .await
         .unwrap();
     for bucket in 0..4 {
         assert_eq!(
-            shop.make_by(&early, &[reserve(&hot(), 3, "5")]).await,
+            shop.make_by(&early, &[reserve("hot", 3, "5")]).await,
             short(&hot(), ShortageReason::PriceChanged),
             "{bucket}"
         );
-        shop.make_by(&early, &[reserve(&hot(), 3, "6")])
+        shop.make_by(&early, &[reserve("hot", 3, "6")])
             .await
             .unwrap();
     }
@@ -177,10 +148,10 @@ async fn a_price_reaches_every_bucket_and_a_piece_given_back_can_be_sold_whateve
     assert_eq!((level.available, level.buckets), (52, 3));
     // Its bucket may be none any more.
     for process in [&early, &late] {
-        shop.make_by(process, &[release(&hot(), 6)]).await.unwrap();
+        shop.make_by(process, &[release("hot", 6)]).await.unwrap();
     }
     assert_eq!(shop.available().await, 64);
-    shop.make_by(&late, &[reserve(&hot(), 64, "6")])
+    shop.make_by(&late, &[reserve("hot", 64, "6")])
         .await
         .unwrap();
     assert_eq!(shop.available().await, 0);
@@ -190,15 +161,13 @@ async fn a_price_reaches_every_bucket_and_a_piece_given_back_can_be_sold_whateve
 #[tokio::test]
 async fn an_order_for_more_writes_than_a_transaction_has_gets_its_pieces() {
     let mut shop = Shop::open().await;
-    let others: Vec<_> = (0..98)
-        .map(|number| sku(&format!("cold-{number}")))
-        .collect();
+    let others: Vec<_> = (0..98).map(|number| format!("cold-{number}")).collect();
     let mut moves: Vec<_> = others.iter().map(|sku| restock(sku, 1, None)).collect();
-    moves.push(restock(&hot(), 64, None));
+    moves.push(restock("hot", 64, None));
     shop.make(&moves).await.unwrap();
     shop.stock.split(&hot(), 64).await.unwrap();
     let mut order: Vec<_> = others.iter().map(|sku| reserve(sku, 1, "1")).collect();
-    order.push(reserve(&hot(), 30, "1"));
+    order.push(reserve("hot", 30, "1"));
     shop.make(&order).await.unwrap();
     assert_eq!(shop.available().await, 34);
     shop.endpoint.shutdown().await.unwrap();
@@ -286,9 +255,10 @@ async fn split_stock_takes_and_refuses_what_whole_stock_does() {
     let mut shop = Shop::open().await;
     let mut runner = TestRunner::deterministic();
     for case in 0..24 {
-        let sku = sku(&format!("sku-{case}"));
+        let name = format!("sku-{case}");
+        let sku = sku(&name);
         let mut whole = StockTable::default();
-        let first = [restock(&sku, 50, None)];
+        let first = [restock(&name, 50, None)];
         shop.make(&first).await.unwrap();
         whole.apply(&first).unwrap();
         let processes = [shop.process(), shop.process(), shop.process()];
@@ -297,10 +267,12 @@ async fn split_stock_takes_and_refuses_what_whole_stock_does() {
             let said = format!("case {case}, step {number} of {steps:?}");
             let one = match step {
                 Step::Reserve(pieces, right) => {
-                    reserve(&sku, *pieces, if *right { "5" } else { "4" })
+                    reserve(&name, *pieces, if *right { "5" } else { "4" })
                 }
-                Step::Release(pieces) => release(&sku, *pieces),
-                Step::Restock(pieces, priced) => restock(&sku, *pieces, priced.then(|| price("5"))),
+                Step::Release(pieces) => release(&name, *pieces),
+                Step::Restock(pieces, priced) => {
+                    restock(&name, *pieces, priced.then(|| price("5")))
+                }
                 Step::Split(buckets) => {
                     shop.stock.split(&sku, *buckets).await.unwrap();
                     continue;

@@ -52,18 +52,18 @@ fn event(id: &str) -> Envelope {
     Envelope::new(id, "SomethingHappened", Timestamp::UNIX_EPOCH, json!({}))
 }
 
-fn sku(text: &str) -> Sku {
+pub fn sku(text: &str) -> Sku {
     Sku::parse(text).unwrap()
 }
 
-fn price(text: &str) -> Price {
+pub fn price(text: &str) -> Price {
     Price {
         unit_price: Amount::parse(text).unwrap(),
         currency: Currency::USD,
     }
 }
 
-fn restock(name: &str, quantity: i64, price: Option<Price>) -> StockMove {
+pub fn restock(name: &str, quantity: i64, price: Option<Price>) -> StockMove {
     StockMove::Restock {
         sku: sku(name),
         quantity,
@@ -71,7 +71,7 @@ fn restock(name: &str, quantity: i64, price: Option<Price>) -> StockMove {
     }
 }
 
-fn reserve(name: &str, quantity: u32, unit_price: &str) -> StockMove {
+pub fn reserve(name: &str, quantity: u32, unit_price: &str) -> StockMove {
     StockMove::Reserve {
         sku: sku(name),
         quantity,

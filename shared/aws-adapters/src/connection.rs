@@ -21,11 +21,11 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use in_time::InTime;
-use one_connector::{CONNECT, OneConnector};
+use one_connector::OneConnector;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref as _;
 use std::time::Duration;
 
 /// How long an object of a bucket may take.
@@ -37,7 +37,7 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("../roots/amazon.pem");
 #[derive(Debug, Clone)]
 pub struct Connection {
     sdk: SdkConfig,
-    tables: Arc<OnceLock<aws_sdk_dynamodb::Client>>,
+    tables: Deferred<aws_sdk_dynamodb::Client>,
 }
 
 /// Keys of an account, as an operator has them.
@@ -145,7 +145,6 @@ impl Connection {
     #[must_use]
     pub fn with_patience(self, longest: Duration) -> Self {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
             .operation_attempt_timeout(longest)
             .build();
         Self::of(self.sdk.into_builder().timeout_config(timeouts).build())
@@ -166,7 +165,6 @@ impl Connection {
         // would only multiply with that. A lost answer costs one attempt's time, not the
         // invocation: of its 30 s, four calls can hang.
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(7))
             .build();
@@ -184,18 +182,17 @@ impl Connection {
     }
 
     fn of(sdk: SdkConfig) -> Self {
-        let tables = Arc::default();
+        let tables = Deferred::new(&sdk, |sdk| {
+            let config = aws_sdk_dynamodb::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_dynamodb::Client::from_conf(config.build())
+        });
         Self { sdk, tables }
     }
 
     /// The client for tables.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let made = self.tables.get_or_init(|| {
-            let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).interceptor(InTime);
-            aws_sdk_dynamodb::Client::from_conf(config.build())
-        });
-        made.clone()
+        self.tables.deref().clone()
     }
 
     /// A client for the streams of tables.
@@ -265,7 +262,6 @@ impl Connection {
     #[must_use]
     pub fn lambda(&self, longest: Duration) -> aws_sdk_lambda::Client {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
             .operation_attempt_timeout(longest)
             .operation_timeout(longest)
             .build();
@@ -281,7 +277,6 @@ impl Connection {
     #[must_use]
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
             .operation_attempt_timeout(LONGEST_READ)
             .operation_timeout(2 * LONGEST_READ)
             .build();

@@ -65,17 +65,16 @@ impl StoredEvents for DynamoDbStoredEvents {
         let answer = Box::pin(request.send())
             .await
             .map_err(|error| ReconcileError::Unavailable(describe(&error).into()))?;
+        let next = answer.last_evaluated_key().map(after).transpose()?;
         let mut found = answer
-            .items()
-            .iter()
-            .map(dynamodb_item::to_envelope)
+            .items
+            .into_iter()
+            .flatten()
+            .map(dynamodb_item::into_envelope)
             .collect::<Result<Vec<_>, _>>()
             .map_err(unreadable)?;
         found.retain(|event| (from..until).contains(&event.at()));
-        Ok(Page {
-            found,
-            next: answer.last_evaluated_key().map(after).transpose()?,
-        })
+        Ok(Page { found, next })
     }
 }
 

@@ -294,7 +294,7 @@ impl Worker {
             Evasion::Look => {}
         }
         match self.look().await {
-            Next::AtOnce if self.known.layout(&self.sku).1 == 1 => Next::Later,
+            Next::AtOnce if !self.known.is_split(&self.sku) => Next::Later,
             next => next,
         }
     }

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long connecting may take.
-pub(super) const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// What the clients of a function share.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl OneConnector {
     }
 
     /// TLS goes through ring: aws-lc seeds its random numbers for 20 ms.
-    pub(super) fn get(&self) -> SharedHttpConnector {
+    fn get(&self) -> SharedHttpConnector {
         let made = self.connector.get_or_init(|| {
             let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT);
             let connector = Connector::builder()

@@ -68,18 +68,17 @@ impl DynamoDbFeed {
         let page = Box::pin(request.send())
             .await
             .map_err(|error| FeedError::Unavailable(describe(&error).into()))?;
-        let found = page
-            .items()
-            .iter()
-            .map(|item| {
-                dynamodb_item::to_envelope(item)
-                    .map_err(|error| FeedError::Corrupt(error.to_string()))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
         let after = match page.last_evaluated_key() {
             None => Segment::Done,
             Some(key) => after_key(key)?,
         };
+        let found = page
+            .items
+            .into_iter()
+            .flatten()
+            .map(dynamodb_item::into_envelope)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| FeedError::Corrupt(error.to_string()))?;
         let mut events = Vec::with_capacity(found.len());
         for delivery in in_order(last, found) {
             match delivery {

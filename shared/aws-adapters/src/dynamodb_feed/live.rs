@@ -177,7 +177,7 @@ fn stored(record: &Record, since: Timestamp) -> Result<Option<Envelope>, FeedErr
         .flatten()
         .map(|(name, value)| Ok((name.clone(), table_value(name, value)?)))
         .collect::<Result<dynamodb_item::Item, FeedError>>()?;
-    dynamodb_item::to_envelope(&item)
+    dynamodb_item::into_envelope(item)
         .map(Some)
         .map_err(|error| FeedError::Corrupt(error.to_string()))
 }

@@ -12,8 +12,9 @@ use domain::inventory::buckets::{Evasion, Part};
 use domain::inventory::{Shortage, ShortageReason, StockMove};
 use event_sourcing::chain::Head;
 use event_sourcing::envelope::Envelope;
-use event_sourcing::store::{AppendError, AppendWith, EventStore as _, ReadError};
+use event_sourcing::store::{AppendError, AppendWith, EventStore as _};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// So often an append turns to other buckets at once. After that its caller waits, as it does
 /// where there is no other bucket.
@@ -30,7 +31,7 @@ enum Placement {
     /// These writes make them.
     Writes(Vec<Placed>, Vec<TransactWriteItem>),
     /// It must be looked first where these moves can go.
-    Unknown(Vec<(usize, Trouble)>),
+    Unknown(BTreeMap<usize, Trouble>),
 }
 
 /// Why a move could not be made, as far as one transaction tells.
@@ -121,7 +122,7 @@ impl MovedStock {
     fn place(&self, moves: &[StockMove], head: &Head) -> Result<Placement, AppendError<Shortage>> {
         let mut known = self.known();
         let mut placed = Vec::with_capacity(moves.len());
-        let (mut updates, mut unknown) = (Vec::with_capacity(moves.len()), Vec::new());
+        let (mut updates, mut unknown) = (Vec::with_capacity(moves.len()), BTreeMap::new());
         for (of, stock_move) in moves.iter().enumerate() {
             let sku = stock_move.sku();
             let parts = match stock_move {
@@ -140,10 +141,10 @@ impl MovedStock {
                 }),
             };
             let Some(parts) = parts else {
-                unknown.push((of, Trouble::Elsewhere));
+                unknown.insert(of, Trouble::Elsewhere);
                 continue;
             };
-            let (layout, _) = known.layout(sku);
+            let layout = known.layout(sku);
             for part in parts {
                 let update = writes::update(&self.stock.table, stock_move, part, layout, head)
                     .map_err(|error| AppendError::Malformed(error.to_string()))?;
@@ -181,7 +182,7 @@ impl MovedStock {
     async fn settle(
         &self,
         moves: &[StockMove],
-        troubles: &[(usize, Trouble)],
+        troubles: &BTreeMap<usize, Trouble>,
     ) -> (Vec<Shortage>, bool) {
         let mut short = Vec::new();
         let mut again = !troubles.is_empty();
@@ -216,9 +217,8 @@ impl MovedStock {
             Evasion::Look => {}
         }
         match self.look(stock_move).await {
-            // It was split by somebody else, or is now.
-            Next::AtOnce if self.known().layout(sku).1 > 1 => Next::AtOnce,
-            Next::AtOnce => Next::Later,
+            // Else it was split by somebody else, or is now.
+            Next::AtOnce if !self.known().is_split(sku) => Next::Later,
             next => next,
         }
     }
@@ -230,7 +230,7 @@ impl MovedStock {
             Ok(Some(stored)) => stored,
             Ok(None) => return Next::Refused(ShortageReason::UnknownSku),
             // What cannot be read is left to the next attempt.
-            Err(ReadError::Unavailable(_) | ReadError::Corrupt { .. }) => return Next::Later,
+            Err(_) => return Next::Later,
         };
         let count = self
             .known()
@@ -245,19 +245,21 @@ impl MovedStock {
     }
 
     async fn resplit(&self, sku: &Sku, stored: &Stored, count: u16) {
-        match self.stock.resplit(sku, stored, count).await {
-            Ok(buckets) => {
-                let now = Timestamp::now();
-                self.known().learn(sku, buckets, now, &mut random);
-            }
+        let buckets = match self.stock.resplit(sku, stored, count).await {
+            Ok(buckets) => Some(buckets),
             // Somebody else was faster, or is at it.
             Err(SplitError::Moved(_)) => {
-                if let Ok(Some(stored)) = self.stock.stored(sku).await {
-                    let now = Timestamp::now();
-                    self.known().learn(sku, stored.buckets, now, &mut random);
-                }
+                let stored = self.stock.stored(sku).await.ok().flatten();
+                stored.map(|stored| stored.buckets)
             }
-            Err(error) => tracing::warn!(sku = %sku, %error, "stock not split"),
+            Err(error) => {
+                tracing::warn!(sku = %sku, %error, "stock not split");
+                None
+            }
+        };
+        if let Some(buckets) = buckets {
+            self.known()
+                .learn(sku, buckets, Timestamp::now(), &mut random);
         }
     }
 }
@@ -272,7 +274,7 @@ fn troubles<'r>(
     moves: &[StockMove],
     placed: &[Placed],
     reasons: impl Iterator<Item = &'r CancellationReason>,
-) -> Vec<(usize, Trouble)> {
+) -> BTreeMap<usize, Trouble> {
     let mut troubles: Vec<_> = placed
         .iter()
         .zip(reasons)
@@ -288,11 +290,9 @@ fn troubles<'r>(
             Some((placed.of, trouble))
         })
         .collect();
+    // Of one move the worst comes last, and stays.
     troubles.sort_unstable();
-    troubles.reverse();
-    troubles.dedup_by_key(|(of, _)| *of);
-    troubles.reverse();
-    troubles
+    troubles.into_iter().collect()
 }
 
 /// What a condition that failed says, with the item that was there.

@@ -49,7 +49,8 @@ pub(super) fn update(
                 builder.condition_expression("attribute_exists(sku)")
             } else {
                 // A bucket that is no more would keep it for ever.
-                in_layout(builder, layout, "layoutVersion = :layout")
+                let (builder, condition) = in_layout(builder, layout);
+                builder.condition_expression(condition)
             }
         }
         StockMove::Restock { price, .. } => restock(builder, part, *price, layout, head),
@@ -82,17 +83,16 @@ fn restock(
         builder = with_price(builder, price.unit_price, price.currency);
     }
     // Else a price would be known to some buckets only.
-    let mut condition = String::from(if layout == 0 {
-        "attribute_not_exists(layoutVersion)"
-    } else {
-        "layoutVersion = :layout"
-    });
+    let (mut builder, condition) = in_layout(builder, layout);
+    let mut condition = condition.to_owned();
     if part.pieces < 0 {
         condition.push_str(" AND available >= :removed");
         builder =
             builder.expression_attribute_values(":removed", number(part.pieces.unsigned_abs()));
     }
-    in_layout(builder.update_expression(set), layout, &condition)
+    builder
+        .update_expression(set)
+        .condition_expression(condition)
 }
 
 /// What is known of a SKU that is split or merged.
@@ -131,12 +131,9 @@ impl Resplit<'_> {
                 set.push_str(", unitPrice = :price, currency = :currency");
             }
         } else {
-            conditions.push(if self.layout == 0 {
-                "attribute_not_exists(layoutVersion)"
-            } else {
-                builder = builder.expression_attribute_values(":layout", number(self.layout));
-                "layoutVersion = :layout"
-            });
+            let (in_it, condition) = in_layout(builder, self.layout);
+            builder = in_it;
+            conditions.push(condition);
             conditions.push(match self.price {
                 Some(_) => "unitPrice = :price AND currency = :currency",
                 None => "attribute_not_exists(unitPrice)",
@@ -165,13 +162,13 @@ fn of_bucket(table: &str, sku: &Sku, bucket: u16) -> UpdateBuilder {
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
 }
 
-fn in_layout(builder: UpdateBuilder, layout: u64, condition: &str) -> UpdateBuilder {
-    let builder = builder.condition_expression(condition);
-    if condition.contains(":layout") {
-        builder.expression_attribute_values(":layout", number(layout))
-    } else {
-        builder
+/// The condition that a bucket belongs to this layout. A SKU that was never split has none.
+fn in_layout(builder: UpdateBuilder, layout: u64) -> (UpdateBuilder, &'static str) {
+    if layout == 0 {
+        return (builder, "attribute_not_exists(layoutVersion)");
     }
+    let builder = builder.expression_attribute_values(":layout", number(layout));
+    (builder, "layoutVersion = :layout")
 }
 
 fn with_price(builder: UpdateBuilder, amount: Amount, currency: Currency) -> UpdateBuilder {

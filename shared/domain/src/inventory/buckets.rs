@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub const MAX_BUCKETS: u16 = 64;
 
 /// A SKU is not split by itself into buckets of fewer pieces: they would be empty at once.
-pub const PIECES_PER_BUCKET: i64 = 8;
+const PIECES_PER_BUCKET: i64 = 8;
 
 /// A SKU is hot for who lost so many transactions to others...
 const HOT_CONFLICTS: u32 = 3;
@@ -185,6 +185,22 @@ struct Known {
     in_a_row: u32,
 }
 
+impl Known {
+    fn new(buckets: Buckets, mine: u16, now: Timestamp) -> Self {
+        Self {
+            buckets,
+            mine,
+            conflicts: 0,
+            since: now,
+            in_a_row: 0,
+        }
+    }
+
+    fn is_split(&self) -> bool {
+        self.buckets.count() > 1
+    }
+}
+
 impl KnownStock {
     /// Nothing is known. Hot SKUs are split into `split_up_to` buckets at most, at most
     /// [`MAX_BUCKETS`]; with 1 none is.
@@ -196,12 +212,16 @@ impl KnownStock {
         }
     }
 
-    /// The layout of a SKU, and how many buckets it has, as far as that is known.
+    /// The layout of a SKU, as far as that is known.
     #[must_use]
-    pub fn layout(&self, sku: &Sku) -> (u64, u16) {
-        self.known.get(sku).map_or((0, 1), |known| {
-            (known.buckets.layout, known.buckets.count())
-        })
+    pub fn layout(&self, sku: &Sku) -> u64 {
+        self.known.get(sku).map_or(0, |known| known.buckets.layout)
+    }
+
+    /// Whether a SKU has more than one bucket, as far as that is known.
+    #[must_use]
+    pub fn is_split(&self, sku: &Sku) -> bool {
+        self.known.get(sku).is_some_and(Known::is_split)
     }
 
     /// Where to take pieces of a SKU; `None` when it must be looked first, because too few are
@@ -212,18 +232,15 @@ impl KnownStock {
         pieces: i64,
         random: &mut impl FnMut(usize) -> usize,
     ) -> Option<Vec<Part>> {
-        match self.known.get_mut(sku) {
+        let Some(known) = self.known.get_mut(sku).filter(|known| known.is_split()) else {
             // One item tells by its condition whether there are enough.
-            None => Some(vec![taking(0, pieces)]),
-            Some(known) if known.buckets.count() == 1 => Some(vec![taking(0, pieces)]),
-            Some(known) => {
-                let parts = known.buckets.take(pieces, known.mine, random);
-                if let Some([part]) = parts.as_deref() {
-                    known.mine = part.bucket;
-                }
-                parts
-            }
+            return Some(vec![taking(0, pieces)]);
+        };
+        let parts = known.buckets.take(pieces, known.mine, random);
+        if let Some([part]) = parts.as_deref() {
+            known.mine = part.bucket;
         }
+        parts
     }
 
     /// Where pieces go that are given back.
@@ -236,17 +253,14 @@ impl KnownStock {
     /// Where pieces go that are delivered, or come from that are corrected away: a part for every
     /// bucket, also where that is nothing. `None` when it must be looked first.
     pub fn restock(
-        &mut self,
+        &self,
         sku: &Sku,
         pieces: i64,
         random: &mut impl FnMut(usize) -> usize,
     ) -> Option<Vec<Part>> {
-        let Some(known) = self.known.get(sku) else {
+        let Some(known) = self.known.get(sku).filter(|known| known.is_split()) else {
             return Some(vec![Part { bucket: 0, pieces }]);
         };
-        if known.buckets.count() == 1 {
-            return Some(vec![Part { bucket: 0, pieces }]);
-        }
         let mut parts = known.buckets.give(pieces);
         if pieces < 0 {
             for taken in known.buckets.take(-pieces, known.mine, random)? {
@@ -284,22 +298,13 @@ impl KnownStock {
         now: Timestamp,
         random: &mut impl FnMut(usize) -> usize,
     ) {
-        if let Some(known) = self.known.get_mut(sku)
-            && known.buckets.layout == buckets.layout
-        {
+        let known = self.known(sku, now);
+        if known.buckets.layout == buckets.layout {
             known.buckets = buckets;
-            return;
+        } else {
+            let mine = any(buckets.count(), random);
+            *known = Known::new(buckets, mine, now);
         }
-        self.make_room();
-        let mine = any(buckets.count(), random);
-        let known = Known {
-            buckets,
-            mine,
-            conflicts: 0,
-            since: now,
-            in_a_row: 0,
-        };
-        self.known.insert(sku.clone(), known);
     }
 
     /// Takes in that a move was made.
@@ -319,14 +324,7 @@ impl KnownStock {
         now: Timestamp,
         random: &mut impl FnMut(usize) -> usize,
     ) -> Evasion {
-        self.make_room();
-        let known = self.known.entry(sku.clone()).or_insert_with(|| Known {
-            buckets: Buckets::whole(0),
-            mine: 0,
-            conflicts: 0,
-            since: now,
-            in_a_row: 0,
-        });
+        let known = self.known(sku, now);
         if now.duration_since(known.since) > HOT_WINDOW {
             (known.conflicts, known.since) = (0, now);
         }
@@ -355,14 +353,17 @@ impl KnownStock {
         let all = u16::try_from(worth.max(0))
             .unwrap_or(u16::MAX)
             .min(self.split_up_to);
-        let is_hot = known.buckets.count() == 1 && known.conflicts >= HOT_CONFLICTS;
+        let is_hot = !known.is_split() && known.conflicts >= HOT_CONFLICTS;
         (is_hot && all > 1).then_some(all)
     }
 
-    fn make_room(&mut self) {
-        if self.known.len() >= MAX_KNOWN {
+    /// What is known of a SKU: nothing yet but that it is there, for one that is new.
+    fn known(&mut self, sku: &Sku, now: Timestamp) -> &mut Known {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(sku) {
             self.known.clear();
         }
+        let new = || Known::new(Buckets::whole(0), 0, now);
+        self.known.entry(sku.clone()).or_insert_with(new)
     }
 }
 

@@ -43,9 +43,7 @@ impl Orders {
             .enumerate()
             .map(|(line, pieces)| {
                 let (sku, cents) = self.line(order, line);
-                let price = format!("{}.{:02}", cents / 100, cents % 100);
-                let price = serde_json::from_str::<Value>(&price).unwrap_or_default();
-                json!({"sku": sku, "quantity": pieces, "unitPrice": price})
+                json!({"sku": sku, "quantity": pieces, "unitPrice": price(cents)})
             })
             .collect();
         let body = json!({"userId": format!("u{order}"), "currency": "USD", "items": items});
@@ -58,6 +56,12 @@ impl Orders {
         let number = self.skus.map_or(number, |skus| number % skus);
         (format!("s{number}"), CENTS[number % CENTS.len()])
     }
+}
+
+/// Cents as an amount.
+pub fn price(cents: u64) -> Value {
+    let amount = format!("{}.{:02}", cents / 100, cents % 100);
+    serde_json::from_str(&amount).unwrap_or_default()
 }
 
 #[cfg(test)]

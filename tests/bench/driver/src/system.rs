@@ -11,6 +11,8 @@ use local::store_view::Store;
 use local::{Programs, Stack, StackOptions};
 use serde_json::{Value, json};
 
+use crate::orders::price;
+
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum System {
@@ -52,9 +54,7 @@ impl System {
         if self == Self::Orderflow {
             let mut needs = Needs::default();
             for (sku, (pieces, cents)) in wanted {
-                let price = format!("{}.{:02}", cents / 100, cents % 100);
-                let price = serde_json::from_str(&price)?;
-                needs.add(sku, *pieces, Some((price, json!("USD"))));
+                needs.add(sku, *pieces, Some((price(*cents), json!("USD"))));
             }
             let aws = stack.endpoint().url();
             needs

@@ -5,7 +5,7 @@ use std::time::Duration;
 use event_sourcing::failure::Failure;
 use jiff::Timestamp;
 
-use crate::item::{Item, failed, number, number_of, text, text_of};
+use crate::item::{Item, failed, number, number_of, text, text_of, written};
 use crate::tables::Tables;
 
 /// So often a row is read again that somebody else has changed meanwhile.
@@ -30,16 +30,7 @@ pub async fn create(tables: &Tables, order: Item) -> Result<(), Failure> {
         .table_name(&tables.orders)
         .set_item(Some(order))
         .condition_expression("attribute_not_exists(orderId)");
-    match Box::pin(put.send()).await {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error = error.into_service_error();
-            if error.is_conditional_check_failed_exception() {
-                return Ok(());
-            }
-            Err(failed(error))
-        }
-    }
+    written(Box::pin(put.send()).await).map(|_| ())
 }
 
 /// Reads an order.
@@ -96,14 +87,5 @@ async fn write_status(tables: &Tables, order: &Item, to: &str) -> Result<bool, F
         .expression_attribute_values(":version", number(version))
         .expression_attribute_values(":next", number(version + 1))
         .expression_attribute_values(":now", text(Timestamp::now().to_string()));
-    match Box::pin(update.send()).await {
-        Ok(_) => Ok(true),
-        Err(error) => {
-            let error = error.into_service_error();
-            if error.is_conditional_check_failed_exception() {
-                return Ok(false);
-            }
-            Err(failed(error))
-        }
-    }
+    written(Box::pin(update.send()).await)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use event_sourcing::failure::Failure;
 
 use crate::event::Line;
-use crate::item::{failed, number, number_of, text};
+use crate::item::{failed, number, number_of, text, written};
 use crate::orders::{ATTEMPTS, wait_before};
 use crate::tables::Tables;
 
@@ -85,16 +85,7 @@ async fn write(tables: &Tables, sku: &str, left: i64, version: i64) -> Result<bo
         .expression_attribute_values(":left", number(left))
         .expression_attribute_values(":version", number(version))
         .expression_attribute_values(":next", number(version + 1));
-    match Box::pin(update.send()).await {
-        Ok(_) => Ok(true),
-        Err(error) => {
-            let error = error.into_service_error();
-            if error.is_conditional_check_failed_exception() {
-                return Ok(false);
-            }
-            Err(failed(error))
-        }
-    }
+    written(Box::pin(update.send()).await)
 }
 
 #[cfg(test)]

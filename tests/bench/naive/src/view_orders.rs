@@ -5,7 +5,7 @@ use event_sourcing::failure::Failure;
 use serde_json::{Value, json};
 
 use crate::event::Event;
-use crate::item::{Item, failed, number, number_of, text, text_of};
+use crate::item::{Item, failed, number, number_of, text, text_of, written};
 use crate::orders::{ATTEMPTS, wait_before};
 use crate::serving;
 use crate::tables::Tables;
@@ -90,16 +90,7 @@ async fn put(tables: &Tables, row: Item, version: i64) -> Result<bool, Failure> 
         put.condition_expression("version = :version")
             .expression_attribute_values(":version", number(version))
     };
-    match Box::pin(put.send()).await {
-        Ok(_) => Ok(true),
-        Err(error) => {
-            let error = error.into_service_error();
-            if error.is_conditional_check_failed_exception() {
-                return Ok(false);
-            }
-            Err(failed(error))
-        }
-    }
+    written(Box::pin(put.send()).await)
 }
 
 #[cfg(test)]

@@ -83,6 +83,23 @@ fn a_sku_is_split_when_conflicts_rise_and_not_when_they_trickle() {
 }
 
 #[test]
+fn a_full_memory_forgets_others_and_not_who_is_in_conflict() {
+    let mut known = KnownStock::new(MAX_BUCKETS);
+    known.learn(&hot(), Buckets::whole(1_000), at(0), &mut first);
+    for number in 1..MAX_KNOWN {
+        let cold = Sku::parse(format!("cold-{number}")).unwrap();
+        known.learn(&cold, Buckets::whole(1), at(0), &mut first);
+    }
+    for _ in 0..HOT_CONFLICTS {
+        known.in_conflict(&hot(), at(0), &mut first);
+    }
+    assert_eq!(known.split_due(&hot()), Some(MAX_BUCKETS));
+    let new = Sku::parse("new").unwrap();
+    known.learn(&new, buckets(&[1, 1]), at(0), &mut first);
+    assert_eq!((known.known.len(), known.is_split(&new)), (1, true));
+}
+
+#[test]
 fn few_pieces_are_not_split() {
     let mut known = KnownStock::new(MAX_BUCKETS);
     known.learn(&hot(), Buckets::whole(15), at(0), &mut first);
@@ -127,7 +144,7 @@ fn a_delivery_reaches_every_bucket_and_a_correction_those_that_have_pieces() {
 #[test]
 fn what_nobody_split_is_one_bucket() {
     let mut known = KnownStock::new(MAX_BUCKETS);
-    assert_eq!(known.layout(&hot()), (0, 1));
+    assert_eq!((known.layout(&hot()), known.is_split(&hot())), (0, false));
     assert_eq!(known.take(&hot(), 7, &mut first), Some(vec![part(0, -7)]));
     assert_eq!(known.give_back(&hot(), 7), part(0, 7));
     assert_eq!(known.restock(&hot(), 7, &mut first), Some(vec![part(0, 7)]));

@@ -13,6 +13,19 @@ use std::time::Instant;
 /// Why a client gives up.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// What the processor of this machine is called.
+#[must_use]
+pub fn processor() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    model.map_or_else(
+        || "unknown processor".to_owned(),
+        |(_, model)| model.trim().to_owned(),
+    )
+}
+
 /// Commits of one order.
 pub const COMMITS: u64 = 4;
 

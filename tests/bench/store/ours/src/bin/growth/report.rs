@@ -48,11 +48,7 @@ pub(crate) fn write(
 }
 
 fn machine(text: &mut String) -> Result<(), Failure> {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or("unknown processor", |(_, model)| model.trim());
+    let model = flow::processor();
     let cores = std::thread::available_parallelism()?;
     let date = Timestamp::now().to_string();
     let day = date.get(..10).unwrap_or(&date);
