@@ -260,16 +260,17 @@ impl Connection {
     /// itself: what gets no answer may have been done.
     #[cfg(feature = "invoke")]
     #[must_use]
-    pub fn lambda(&self, longest: Duration) -> aws_sdk_lambda::Client {
+    pub fn lambda(&self, longest: Duration) -> Deferred<aws_sdk_lambda::Client> {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(longest)
             .operation_timeout(longest)
             .build();
-        let config = aws_sdk_lambda::config::Builder::from(&self.sdk)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::disabled())
-            .interceptor(InTime);
-        aws_sdk_lambda::Client::from_conf(config.build())
+        let sdk = self.sdk.to_builder().timeout_config(timeouts);
+        let sdk = sdk.retry_config(RetryConfig::disabled()).build();
+        Deferred::new(&sdk, |sdk| {
+            let config = aws_sdk_lambda::config::Builder::from(sdk).interceptor(InTime);
+            aws_sdk_lambda::Client::from_conf(config.build())
+        })
     }
 
     /// A client for buckets. An object may take minutes: it has some 100 MB at most.

@@ -1,5 +1,6 @@
 //! Calling a function and waiting for its answer.
 
+use crate::connection::Deferred;
 use crate::dynamodb_event_store::describe;
 use crate::lambda::REDRIVE_KEY;
 use aws_sdk_lambda::Client;
@@ -54,13 +55,13 @@ pub enum CallError {
 /// Calls functions.
 #[derive(Debug, Clone)]
 pub struct FunctionCalls {
-    client: Client,
+    client: Deferred<Client>,
 }
 
 impl FunctionCalls {
     /// By a client of [`Connection::lambda`](crate::connection::Connection::lambda).
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: Deferred<Client>) -> Self {
         Self { client }
     }
 

@@ -138,12 +138,23 @@ impl HttpRequest {
     /// # Errors
     /// When the payload is not one.
     pub fn from_payload(payload: Value) -> Result<Self, Failure> {
-        ApiGatewayV2httpRequest::deserialize(payload)
-            .map(|event| Self {
-                event,
-                traceparent: None,
-            })
-            .map_err(|error| Failure::Permanent(format!("not a request of the HTTP API: {error}")))
+        Self::of(ApiGatewayV2httpRequest::deserialize(payload))
+    }
+
+    /// The same out of the payload's JSON, without a value in between.
+    ///
+    /// # Errors
+    /// When the payload is not one.
+    pub fn from_text(payload: &str) -> Result<Self, Failure> {
+        Self::of(serde_json::from_str(payload))
+    }
+
+    fn of(read: serde_json::Result<ApiGatewayV2httpRequest>) -> Result<Self, Failure> {
+        read.map(|event| Self {
+            event,
+            traceparent: None,
+        })
+        .map_err(|error| Failure::Permanent(format!("not a request of the HTTP API: {error}")))
     }
 
     /// Method and path of the route that matched, such as `GET /orders/{id}`.

@@ -9,6 +9,8 @@ use event_sourcing::failure::Failure;
 use event_sourcing::retry::budget;
 use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::future::Future;
 use std::pin::Pin;
@@ -34,9 +36,9 @@ type Handled<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// One call of a function.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Invocation {
+pub struct Invocation<P = Value> {
     /// What the function is called with.
-    pub payload: Value,
+    pub payload: P,
     /// The platform's name for this call; its retries of an event keep it. A redrive goes by the
     /// first of the calls that were given up.
     pub request_id: String,
@@ -47,13 +49,36 @@ pub struct Invocation {
     pub traceparent: Option<String>,
 }
 
-impl Invocation {
+/// A call as the runtime hands it over: its payload's text is checked and not read yet, so that
+/// each function reads it once, as what it needs.
+pub type Unread = Invocation<Box<RawValue>>;
+
+impl<P> Invocation<P> {
     /// Whether it is the redrive of a dead letter.
     #[must_use]
     pub fn is_redrive(&self) -> bool {
         !self.redrive_of.is_empty()
     }
+}
 
+impl Unread {
+    /// The same call with its payload read; the text stays for whom it fails.
+    ///
+    /// # Errors
+    /// [`Failure::Permanent`], for JSON that is nested too deep.
+    pub fn read(&self) -> Result<Invocation, Failure> {
+        let payload = serde_json::from_str(self.payload.get())
+            .map_err(|error| Failure::Permanent(format!("the payload cannot be read: {error}")))?;
+        Ok(Invocation {
+            payload,
+            request_id: self.request_id.clone(),
+            redrive_of: self.redrive_of.clone(),
+            traceparent: self.traceparent.clone(),
+        })
+    }
+}
+
+impl Invocation {
     /// Whether it is an event that is replayed from an archive: what it had done outside was done.
     #[must_use]
     pub fn is_replay(&self) -> bool {
@@ -80,7 +105,16 @@ where
     Fut: Future<Output = Result<Value, Failure>>,
 {
     let handle = &handle;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
+    serve_unread(|call| async move { handle(call.read()?).await }).await
+}
+
+async fn serve_unread<F, Fut>(handle: F) -> Result<(), Error>
+where
+    F: Fn(Unread) -> Fut,
+    Fut: Future<Output = Result<Value, Failure>>,
+{
+    let handle = &handle;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
         let request_id = event.context.request_id.clone();
         let time = time_left(event.context.deadline());
         let redrive_of = redrive_of(&event.context);
@@ -166,7 +200,7 @@ where
     Fut: Future<Output = Result<Value, Failure>>,
 {
     let (queue, handle) = (queue.as_ref(), &handle);
-    serve(|invocation| consume(queue, handle, invocation)).await
+    serve_unread(|call| consume(queue, handle, call)).await
 }
 
 /// One call of a consumer of single events: what [`serve_consumer`] does with it.
@@ -176,15 +210,14 @@ where
 pub async fn consume<Q, F, Fut>(
     queue: Option<&Q>,
     handle: &F,
-    invocation: Invocation,
+    call: Unread,
 ) -> Result<Value, Failure>
 where
     Q: DeadLetterQueue,
     F: Fn(Invocation) -> Fut,
     Fut: Future<Output = Result<Value, Failure>>,
 {
-    let call = invocation.clone();
-    let handled: Handled<'_, Value> = Box::pin(handle(invocation));
+    let handled: Handled<'_, Value> = Box::pin(handle(call.read()?));
     settle(queue, call, handled.await).await
 }
 
@@ -193,14 +226,16 @@ where
 ///
 /// # Errors
 /// The failure that is the platform's, or the redriver's.
-pub async fn settle<Q: DeadLetterQueue>(
+pub async fn settle<Q: DeadLetterQueue, P: Serialize>(
     queue: Option<&Q>,
-    call: Invocation,
+    call: Invocation<P>,
     handled: Result<Value, Failure>,
 ) -> Result<Value, Failure> {
     match (handled, queue.filter(|_| !call.is_redrive())) {
         (Err(failure @ (Failure::Permanent(_) | Failure::Waiting(_))), Some(queue)) => {
-            give_up(queue, call.payload, &failure, &call.request_id).await?;
+            let payload = serde_json::to_value(&call.payload)
+                .map_err(|error| Failure::Permanent(error.to_string()))?;
+            give_up(queue, payload, &failure, &call.request_id).await?;
             // Who called by hand sees it; the bus does not look at answers.
             Ok(json!({"givenUp": failure.class(), "cause": failure.to_string()}))
         }
@@ -268,11 +303,10 @@ where
     A: RecordsAnswer,
 {
     let (queue, handle) = (queue.as_ref(), &handle);
-    serve(|invocation| async move {
-        let payload = invocation.payload.clone();
-        let handled: Handled<'_, A> = Box::pin(handle(payload));
+    serve_unread(|call| async move {
+        let handled: Handled<'_, A> = Box::pin(handle(call.read()?.payload));
         let answer = handled.await?;
-        settle_batch(queue, &invocation, answer).await
+        settle_batch(queue, &call, answer).await
     })
     .await
 }
@@ -282,9 +316,9 @@ where
 ///
 /// # Errors
 /// Of a redrive, why its record was given up; what the answer is where it is a failure.
-pub async fn settle_batch<Q: DeadLetterQueue, A: RecordsAnswer>(
+pub async fn settle_batch<Q: DeadLetterQueue, A: RecordsAnswer, P>(
     queue: Option<&Q>,
-    call: &Invocation,
+    call: &Invocation<P>,
     mut answer: A,
 ) -> Result<Value, Failure> {
     let given_up = answer.given_up();
@@ -319,19 +353,19 @@ where
     Fut: Future<Output = Result<HttpResponse, Problem>>,
 {
     let handle = &handle;
-    serve(|invocation| respond(handle, invocation)).await
+    serve_unread(|call| respond(handle, call)).await
 }
 
 /// One call of a function behind the HTTP API: what [`serve_http`] does with it.
 ///
 /// # Errors
 /// When the payload is no request.
-pub async fn respond<F, Fut>(handle: &F, invocation: Invocation) -> Result<Value, Failure>
+pub async fn respond<F, Fut>(handle: &F, call: Unread) -> Result<Value, Failure>
 where
     F: Fn(HttpRequest) -> Fut,
     Fut: Future<Output = Result<HttpResponse, Problem>>,
 {
-    let request = HttpRequest::from_payload(invocation.payload)?.traced(invocation.traceparent);
+    let request = HttpRequest::from_text(call.payload.get())?.traced(call.traceparent);
     let answered = budget::in_time(handle(request)).await;
     let answered =
         answered.unwrap_or_else(|late| Err(Problem::from(Failure::Transient(late.to_string()))));

@@ -6,7 +6,7 @@ use aws_adapters::connection::Connection;
 use aws_adapters::dynamodb_event_store::DynamoDbEventStore;
 use aws_adapters::dynamodb_stock::DynamoDbStock;
 use aws_adapters::http_api::{HttpRequest, HttpResponse, Problem};
-use aws_adapters::lambda::{self, Invocation};
+use aws_adapters::lambda::{self, Invocation, Unread};
 use aws_adapters::metrics::Metrics;
 use aws_adapters::order_contacts::Contacts;
 use aws_adapters::sqs_dead_letter_queue::SqsDeadLetterQueue;
@@ -237,7 +237,7 @@ fn contacts(seals: bool) -> Contacts<InMemorySubjectKeys<SystemClock>> {
 }
 
 /// A call as the runtime makes it of the bytes that it gets.
-fn invocation(payload: &str) -> Result<Invocation, Failure> {
+fn invocation(payload: &str) -> Result<Unread, Failure> {
     let mut payload = serde_json::Deserializer::from_slice(payload.as_bytes());
     Ok(Invocation {
         payload: serde_path_to_error::deserialize(&mut payload)?,
