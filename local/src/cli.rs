@@ -174,6 +174,10 @@ pub struct StackArgs {
     /// processors, 2 to 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), global = true)]
     pub processes: Option<u32>,
+    /// Serve every call to AWS so much later, at most a second: functions wait for a region as
+    /// they do on Lambda, and batches fill meanwhile
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000), global = true)]
+    pub aws_latency: u64,
     /// Print the functions' log lines, too
     #[arg(long, global = true)]
     pub logs: bool,
@@ -525,6 +529,9 @@ mod tests {
         let cli = Cli::try_parse_from(line).unwrap();
         assert_eq!(cli.stack.parameter_values()["A"], "b=c");
         assert_eq!(cli.stack.retry_delay, 5);
+        assert_eq!(cli.stack.aws_latency, 0);
         assert!(Cli::try_parse_from(["local", "--parameter", "novalue"]).is_err());
+        assert!(Cli::try_parse_from(["local", "--aws-latency", "1000"]).is_ok());
+        assert!(Cli::try_parse_from(["local", "--aws-latency", "1001"]).is_err());
     }
 }

@@ -115,7 +115,7 @@ fn happy_orders_that_share_batches_take_fewer_units_and_read_nothing() {
 fn an_order_that_is_refused_is_counted_and_the_others_go_on() {
     let mut orders = lines(2);
     orders.push_str("\n{\"userId\": \"\", \"items\": []}\n");
-    let (code, report, errors) = load(&orders, &[]);
+    let (code, report, errors) = load(&orders, &["--aws-latency", "5"]);
     assert_eq!(code, Some(0), "{report}\n{errors}");
     assert_eq!(report["orders"], 3);
     assert_eq!(report["accepted"], 2);

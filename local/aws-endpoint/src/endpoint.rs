@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,11 +52,14 @@ pub struct Options {
     pub transaction_conflicts: bool,
     /// What goes wrong on purpose with calls over HTTP.
     pub faults: Option<Arc<dyn Faults>>,
+    /// How much later than it could a call over HTTP is served: the way to a region and back. The
+    /// process does something else meanwhile.
+    pub latency: Duration,
 }
 
 impl Default for Options {
     /// Any free port of 127.0.0.1, nothing kept, `us-east-1`, account
-    /// `000000000000`, transaction conflicts on, no faults.
+    /// `000000000000`, transaction conflicts on, no faults, no latency.
     fn default() -> Self {
         Self {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -65,6 +69,7 @@ impl Default for Options {
             account_id: "000000000000".to_owned(),
             transaction_conflicts: true,
             faults: None,
+            latency: Duration::ZERO,
         }
     }
 }
@@ -136,6 +141,7 @@ impl Endpoint {
             sites: Sites::default(),
             meter: Meter::default(),
             faults: options.faults,
+            latency: options.latency,
             permissions: RwLock::default(),
             region: region.to_owned(),
             account: account.to_owned(),

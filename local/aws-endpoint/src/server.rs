@@ -120,6 +120,9 @@ async fn answer(
             Err(error) => return Ok(failure("", &error)),
         }
     };
+    if !services.latency.is_zero() {
+        tokio::time::sleep(services.latency).await;
+    }
     if ends_with_its_caller(call.service, &call.operation) {
         return serve_call(&services, call).await;
     }

@@ -1,6 +1,7 @@
 //! All services of one endpoint, and which of them a call is for.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ pub(crate) struct Services {
     pub(crate) sites: Sites,
     pub(crate) meter: Meter,
     pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) latency: Duration,
     pub(crate) permissions: RwLock<Option<Arc<dyn Permissions>>>,
     pub(crate) region: String,
     pub(crate) account: String,

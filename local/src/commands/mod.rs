@@ -89,6 +89,7 @@ fn options(args: &StackArgs) -> Result<StackOptions, LocalError> {
     options.clock = RetryClock {
         first_delay: Duration::from_millis(args.retry_delay),
     };
+    options.aws_latency = Duration::from_millis(args.aws_latency);
     Ok(options)
 }
 

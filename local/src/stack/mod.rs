@@ -78,6 +78,8 @@ pub struct StackOptions {
     pub max_processes: u32,
     /// Folder in which it is noted what permissions functions ask for; none notes nothing.
     pub permissions_asked: Option<PathBuf>,
+    /// How much later than it could the AWS endpoint serves a call.
+    pub aws_latency: Duration,
 }
 
 impl StackOptions {
@@ -99,6 +101,7 @@ impl StackOptions {
             keep_history: false,
             max_processes: processes_for_this_machine(),
             permissions_asked: None,
+            aws_latency: Duration::ZERO,
         }
     }
 }

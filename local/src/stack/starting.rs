@@ -237,6 +237,7 @@ async fn start_endpoint(
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         faults: faults.map(|faults| faults as _),
+        latency: options.aws_latency,
         ..Options::default()
     })
     .await;

@@ -171,6 +171,7 @@ fn command(
     command.args(["--seed", &seed.to_string()]);
     command.args(["--fault-rate", &plan.rate.to_string()]);
     command.args(["--retry-delay", &stack.retry_delay.to_string()]);
+    command.args(["--aws-latency", &stack.aws_latency.to_string()]);
     if let Some(template) = &stack.template {
         command.arg("--template").arg(template);
     }

@@ -56,6 +56,9 @@ struct Args {
     /// SKUs that all orders share; each order has two of its own where none is said
     #[arg(long)]
     skus: Option<usize>,
+    /// Milliseconds by which every answer of AWS comes later
+    #[arg(long, default_value_t = 0)]
+    aws_latency: u64,
     /// Tell what happened when, too
     #[arg(long)]
     steps: bool,
@@ -72,6 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         options.parameters.insert(name.to_owned(), value.to_owned());
     }
     options.steps = Arc::clone(&steps) as _;
+    options.aws_latency = Duration::from_millis(args.aws_latency);
     let stack = Stack::start(options).await?;
     let run = measured(&args, &stack, &steps).await;
     stack.shutdown(GRACE).await?;
