@@ -76,40 +76,34 @@ pub(crate) struct Run {
 /// Contestant, phase and workers.
 pub(crate) type Key = (usize, &'static str, usize);
 
-/// All runs.
-#[derive(Debug, Default)]
-pub(crate) struct Results {
-    /// Orders of one run.
-    pub(crate) orders: usize,
-    /// Who ran.
-    pub(crate) contestants: Vec<Contestant>,
-    /// In the order of the rounds.
-    pub(crate) runs: BTreeMap<Key, Vec<Run>>,
-}
+/// All runs, in the order of the rounds.
+pub(crate) type Runs = BTreeMap<Key, Vec<Run>>;
 
 /// Runs under way.
 pub(crate) struct Contest<'e> {
     endpoint: &'e Endpoint,
+    contestants: &'e [Contestant],
     /// Orders of one run.
     orders: usize,
-    results: Results,
+    runs: Runs,
 }
 
 impl<'e> Contest<'e> {
-    pub(crate) fn new(endpoint: &'e Endpoint, contestants: Vec<Contestant>, orders: usize) -> Self {
+    pub(crate) fn new(
+        endpoint: &'e Endpoint,
+        contestants: &'e [Contestant],
+        orders: usize,
+    ) -> Self {
         Self {
             endpoint,
+            contestants,
             orders,
-            results: Results {
-                orders,
-                contestants,
-                runs: BTreeMap::new(),
-            },
+            runs: Runs::new(),
         }
     }
 
-    pub(crate) fn into_results(self) -> Results {
-        self.results
+    pub(crate) fn into_runs(self) -> Runs {
+        self.runs
     }
 
     /// Each contestant once; another one begins each round.
@@ -119,7 +113,7 @@ impl<'e> Contest<'e> {
         phase: &'static str,
         workers: usize,
     ) -> Result<(), Failure> {
-        let all = self.results.contestants.len();
+        let all = self.contestants.len();
         for place in 0..all {
             let index = (round + place) % all;
             let stored_by = if phase == "append" {
@@ -129,7 +123,7 @@ impl<'e> Contest<'e> {
             };
             let prefix = format!("{stored_by}-{round}-{workers}");
             let run = self.run(index, phase, workers, &prefix).await?;
-            let runs = self.results.runs.entry((index, phase, workers));
+            let runs = self.runs.entry((index, phase, workers));
             runs.or_default().push(run);
         }
         Ok(())
@@ -142,7 +136,7 @@ impl<'e> Contest<'e> {
         workers: usize,
         prefix: &str,
     ) -> Result<Run, Failure> {
-        let contestant = &self.results.contestants[index];
+        let contestant = &self.contestants[index];
         let caller = contestant.caller();
         let mut client = contestant
             .command()

@@ -8,8 +8,13 @@ mod report;
 mod tables;
 
 use aws_endpoint::{Endpoint, Options};
-use contest::{Contest, Contestant, PHASES, WORKERS};
-use std::path::PathBuf;
+use contest::{Contest, Contestant, PHASES, Runs, WORKERS};
+use report::Results;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The way to a region and back that answers take in the second half.
+const LATENCY: Duration = Duration::from_millis(5);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -23,10 +28,22 @@ async fn main() -> Result<(), Failure> {
     let rounds: usize = next("rounds")?.parse()?;
     let orders: usize = next("orders of a run")?.parse()?;
 
-    let endpoint = Endpoint::start(Options::default()).await?;
-    for table in tables::all() {
-        endpoint.create_table(&table).await?;
-    }
+    let contestants = contestants(&clients, &castore);
+    let results = Results {
+        near: contest(&contestants, Duration::ZERO, rounds, orders).await?,
+        far: contest(&contestants, LATENCY, rounds, orders).await?,
+        contestants,
+        latency: LATENCY,
+        rounds,
+        orders,
+    };
+    let text = report::write(&results)?;
+    print!("{text}");
+    std::fs::write(&report, text)?;
+    report::check(&results)
+}
+
+fn contestants(clients: &Path, castore: &str) -> Vec<Contestant> {
     let mut contestants = vec![
         Contestant::new("ours", "events", clients.join("client")),
         Contestant::new("dynamo-es", "events", clients.join("peer-dynamo-es")),
@@ -37,22 +54,36 @@ async fn main() -> Result<(), Failure> {
     } else {
         contestants.push(Contestant::new("castore", "events", castore.into()));
     }
+    contestants
+}
+
+async fn contest(
+    contestants: &[Contestant],
+    latency: Duration,
+    rounds: usize,
+    orders: usize,
+) -> Result<Runs, Failure> {
+    let options = Options {
+        latency,
+        ..Options::default()
+    };
+    let endpoint = Endpoint::start(options).await?;
+    for table in tables::all() {
+        endpoint.create_table(&table).await?;
+    }
     let mut contest = Contest::new(&endpoint, contestants, orders);
     for round in 0..rounds {
         for workers in WORKERS {
             for phase in PHASES {
                 contest.round(round, phase, workers).await?;
                 eprintln!(
-                    "round {} of {rounds}: {phase}, {workers} workers",
+                    "answers after {latency:?}, round {} of {rounds}: {phase}, {workers} workers",
                     round + 1
                 );
             }
         }
     }
-    let results = contest.into_results();
-    let text = report::write(&results, rounds)?;
-    print!("{text}");
-    std::fs::write(&report, text)?;
+    let runs = contest.into_runs();
     endpoint.shutdown().await?;
-    report::check(&results)
+    Ok(runs)
 }

@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 
 /// All of them.
 pub(crate) fn all() -> Vec<Value> {
-    let mut ours = table("EventStore", "streamId", Some("version"));
-    ours["StreamSpecification"] = json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"});
     let mut castore = table("castore", "aggregateId", Some("version"));
     castore["AttributeDefinitions"] = json!([
         {"AttributeName": "aggregateId", "AttributeType": "S"},
@@ -24,7 +22,7 @@ pub(crate) fn all() -> Vec<Value> {
     let events = |name: &str| table(name, "AggregateTypeAndId", Some("AggregateIdSequence"));
     let snapshots = |name: &str| table(name, "AggregateTypeAndId", None);
     vec![
-        ours,
+        table("EventStore", "streamId", Some("version")),
         events("Events"),
         snapshots("Snapshots"),
         events("AggregateEvents"),
