@@ -23,10 +23,12 @@ pub struct Subject {
     pub name: String,
     /// The program.
     pub program: PathBuf,
-    /// Its whole environment, but for the Runtime API.
+    /// Its whole environment as it is deployed, but for the Runtime API.
     pub environment: BTreeMap<String, String>,
-    /// What it is called with.
-    pub event: Vec<u8>,
+    /// What it is told beside that when it is called: whom to trust.
+    pub trust: BTreeMap<String, String>,
+    /// What it is called with; none for one that is only started.
+    pub event: Option<Vec<u8>>,
 }
 
 /// How one process did.
@@ -84,11 +86,22 @@ impl Process {
     }
 }
 
-fn command(program: &Path, subject: &Subject, api: &RuntimeApi) -> Command {
+/// What a process is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// To start, as it is deployed.
+    Start,
+    /// To start and be called, trusting what stands for AWS here.
+    Answer,
+}
+
+fn command(program: &Path, subject: &Subject, task: Task, api: &RuntimeApi) -> Command {
     let mut command = Command::new(program);
+    command.env_clear().envs(&subject.environment);
+    if task == Task::Answer {
+        command.envs(&subject.trust);
+    }
     command
-        .env_clear()
-        .envs(&subject.environment)
         .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -113,30 +126,45 @@ impl Subject {
     /// Gives the process an event; when it was answered, and whether without an error.
     fn call(&self, api: &RuntimeApi, event: &Event) -> Result<(Duration, bool), Box<dyn Error>> {
         let sent = Instant::now();
-        event.send(self.event.clone())?;
+        event.send(self.event.clone().unwrap_or_default())?;
         match api.next()? {
             (at, Said::Answered(well)) => Ok((at - sent, well)),
             _ => Err(format!("{} does not answer", self.name).into()),
         }
     }
 
-    /// Starts a process, gives it events, and ends it. With a quota, it has no more of a processor
-    /// than that from its first event on.
+    /// Starts a process as it is deployed, and ends it.
     ///
     /// # Errors
-    /// When it does not get ready or does not answer.
-    pub fn run(&self, quota: Option<&Quota>) -> Result<Run, Box<dyn Error>> {
+    /// When it does not get ready.
+    pub fn start(&self) -> Result<Run, Box<dyn Error>> {
+        let (_, run, ..) = self.started(Task::Start)?;
+        Ok(run)
+    }
+
+    fn started(&self, task: Task) -> Result<(Process, Run, RuntimeApi, Event), Box<dyn Error>> {
         let api = RuntimeApi::start()?;
         let started = Instant::now();
-        let process = Process(command(&self.program, self, &api).spawn()?);
-        let (at, mut event) = self.asked(&api)?;
+        let process = Process(command(&self.program, self, task, &api).spawn()?);
+        let (at, event) = self.asked(&api)?;
         sleep(REST);
-        let mut run = Run {
+        let run = Run {
             start: at - started,
             start_cpu: process.cpu()?,
             start_rss: process.rss()?,
             ..Run::default()
         };
+        Ok((process, run, api, event))
+    }
+
+    /// Starts a process, gives it events, and ends it. With a quota, it has no more of a processor
+    /// than that from its first event on. Of its start nothing is told.
+    ///
+    /// # Errors
+    /// When it does not get ready or does not answer.
+    pub fn run(&self, quota: Option<&Quota>) -> Result<Run, Box<dyn Error>> {
+        let (process, _, api, mut event) = self.started(Task::Answer)?;
+        let mut run = Run::default();
         if let Some(quota) = quota {
             quota.hold(process.0.id())?;
         }
@@ -159,21 +187,24 @@ impl Subject {
         Ok(run)
     }
 
-    /// Instructions until the first event is asked for, and until the second is, as callgrind counts
+    /// Instructions until the first event is asked for, and of the first call, as callgrind counts
     /// them.
     ///
     /// # Errors
     /// When the program does not run under valgrind.
-    pub fn instructions(&self, valgrind: &Path) -> Result<(u64, u64), Box<dyn Error>> {
-        Ok((
-            self.counted(valgrind, false)?,
-            self.counted(valgrind, true)?,
-        ))
+    pub fn instructions(&self, valgrind: &Path) -> Result<(u64, Option<u64>), Box<dyn Error>> {
+        let start = self.counted(valgrind, Task::Start, false)?;
+        if self.event.is_none() {
+            return Ok((start, None));
+        }
+        let ready = self.counted(valgrind, Task::Answer, false)?;
+        let called = self.counted(valgrind, Task::Answer, true)?;
+        Ok((start, Some(called.saturating_sub(ready))))
     }
 
-    fn counted(&self, valgrind: &Path, called: bool) -> Result<u64, Box<dyn Error>> {
+    fn counted(&self, valgrind: &Path, task: Task, called: bool) -> Result<u64, Box<dyn Error>> {
         let api = RuntimeApi::start()?;
-        let process = command(valgrind, self, &api)
+        let process = command(valgrind, self, task, &api)
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(&self.program)
             .stderr(Stdio::piped())
