@@ -67,8 +67,11 @@ fn fifty_happy_orders_are_confirmed_and_every_invariant_holds() {
 /// enters the index of open orders and leaves it (2).
 #[test]
 fn a_happy_order_that_shares_no_batch_takes_exactly_the_units_it_is_designed_for() {
-    let (_folder, template) =
-        changed_template(|template| template.replace("BatchSize: 100", "BatchSize: 1"));
+    let alone = "BatchSize: 1\n";
+    let (_folder, template) = changed_template(|template| {
+        let relay_alone = template.replace("BatchSize: 100\n", alone);
+        relay_alone.replace("BatchSize: 500\n", alone)
+    });
     let (code, report, errors) = load(&lines(1), &["--template", &template]);
     assert_eq!(code, Some(0), "{report}\n{errors}");
     let per_order = &report["per_order"];
