@@ -7,19 +7,22 @@ use std::sync::{Arc, OnceLock};
 /// A client of a service that not every call needs. To make one, the SDK parses its list of AWS's
 /// partitions, once per service: a fifth of the instructions of a whole start.
 #[derive(Debug, Clone)]
-pub struct Deferred<C> {
+pub struct Deferred<C>(Arc<Inner<C>>);
+
+#[derive(Debug)]
+struct Inner<C> {
     sdk: SdkConfig,
     make: fn(&SdkConfig) -> C,
-    client: Arc<OnceLock<C>>,
+    client: OnceLock<C>,
 }
 
 impl<C> Deferred<C> {
     pub(super) fn new(sdk: &SdkConfig, make: fn(&SdkConfig) -> C) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             sdk: sdk.clone(),
             make,
-            client: Arc::default(),
-        }
+            client: OnceLock::new(),
+        }))
     }
 
     /// Made now, for a function that does nothing without it.
@@ -34,6 +37,7 @@ impl<C> Deref for Deferred<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        self.client.get_or_init(|| (self.make)(&self.sdk))
+        let inner = &self.0;
+        inner.client.get_or_init(|| (inner.make)(&inner.sdk))
     }
 }
