@@ -459,6 +459,36 @@ mod tests {
         }
     }
 
+    fn unread(text: String) -> Unread {
+        Invocation {
+            payload: RawValue::from_string(text).unwrap(),
+            request_id: "call-1".to_owned(),
+            redrive_of: Vec::new(),
+            traceparent: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_consumer_gives_an_event_up_to_the_digit_as_it_came() {
+        let queue = InMemoryDeadLetterQueue::default();
+        let refuses = |_| async { Err(permanent()) };
+        let text = r#"{"data":{"totalAmount":150.750},"eventId":"1"}"#;
+        let answer = consume(Some(&queue), &refuses, unread(text.to_owned())).await;
+        assert_eq!(answer.unwrap()["givenUp"], "Permanent");
+        let [given_up] = queue.drain().try_into().unwrap();
+        assert_eq!(given_up.payload.to_string(), text);
+    }
+
+    #[tokio::test]
+    async fn what_is_nested_too_deep_to_be_read_is_a_failure_and_no_panic() {
+        let queue = InMemoryDeadLetterQueue::default();
+        let takes = |_| async { Ok(Value::Null) };
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let answer = consume(Some(&queue), &takes, unread(deep)).await;
+        assert!(matches!(answer, Err(Failure::Permanent(_))), "{answer:?}");
+        assert!(queue.drain().is_empty());
+    }
+
     #[tokio::test]
     async fn what_may_succeed_later_and_what_no_queue_takes_is_the_platforms() {
         let queue = InMemoryDeadLetterQueue::default();
