@@ -9,7 +9,7 @@ mod report;
 mod runtime_api;
 
 use aws::Aws;
-use process::{Run, Subject};
+use process::Subject;
 use quota::Quota;
 use report::{Measured, Static};
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,7 +235,7 @@ fn crates(told: &Told, package: &str) -> Result<BTreeSet<String>, Box<dyn Error>
 }
 
 /// The middle one of what the runs came to.
-pub(crate) fn median<T: Ord + Copy>(runs: &[Run], of: impl Fn(&Run) -> T) -> Option<T> {
+pub(crate) fn median<R, T: Ord + Copy>(runs: &[R], of: impl Fn(&R) -> T) -> Option<T> {
     let mut values: Vec<_> = runs.iter().map(of).collect();
     values.sort();
     values.get(values.len() / 2).copied()

@@ -31,15 +31,20 @@ pub struct Subject {
     pub event: Option<Vec<u8>>,
 }
 
-/// How one process did.
+/// How one process started.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// From before the process is there until it asks for the first event.
+    pub time: Duration,
+    /// Processor time until then.
+    pub cpu: Duration,
+    /// Memory then, in bytes.
+    pub rss: u64,
+}
+
+/// How one process did with its events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Run {
-    /// From before the process is there until it asks for the first event.
-    pub start: Duration,
-    /// Processor time until then.
-    pub start_cpu: Duration,
-    /// Memory then, in bytes.
-    pub start_rss: u64,
     /// From the first event to its answer.
     pub first: Duration,
     /// Processor time from the first event until the next is asked for.
@@ -137,33 +142,37 @@ impl Subject {
     ///
     /// # Errors
     /// When it does not get ready.
-    pub fn start(&self) -> Result<Run, Box<dyn Error>> {
-        let (_, run, ..) = self.started(Task::Start)?;
-        Ok(run)
+    pub fn start(&self) -> Result<Start, Box<dyn Error>> {
+        let api = RuntimeApi::start()?;
+        let (process, time, _event) = self.ready(Task::Start, &api)?;
+        Ok(Start {
+            time,
+            cpu: process.cpu()?,
+            rss: process.rss()?,
+        })
     }
 
-    fn started(&self, task: Task) -> Result<(Process, Run, RuntimeApi, Event), Box<dyn Error>> {
-        let api = RuntimeApi::start()?;
+    /// A process that has asked for its first event and is at rest, and how long it took to ask.
+    fn ready(
+        &self,
+        task: Task,
+        api: &RuntimeApi,
+    ) -> Result<(Process, Duration, Event), Box<dyn Error>> {
         let started = Instant::now();
-        let process = Process(command(&self.program, self, task, &api).spawn()?);
-        let (at, event) = self.asked(&api)?;
+        let process = Process(command(&self.program, self, task, api).spawn()?);
+        let (at, event) = self.asked(api)?;
         sleep(REST);
-        let run = Run {
-            start: at - started,
-            start_cpu: process.cpu()?,
-            start_rss: process.rss()?,
-            ..Run::default()
-        };
-        Ok((process, run, api, event))
+        Ok((process, at - started, event))
     }
 
     /// Starts a process, gives it events, and ends it. With a quota, it has no more of a processor
-    /// than that from its first event on. Of its start nothing is told.
+    /// than that from its first event on.
     ///
     /// # Errors
     /// When it does not get ready or does not answer.
     pub fn run(&self, quota: Option<&Quota>) -> Result<Run, Box<dyn Error>> {
-        let (process, _, api, mut event) = self.started(Task::Answer)?;
+        let api = RuntimeApi::start()?;
+        let (process, _, mut event) = self.ready(Task::Answer, &api)?;
         let mut run = Run::default();
         if let Some(quota) = quota {
             quota.hold(process.0.id())?;

@@ -1,7 +1,7 @@
 //! The tables, as Markdown, and what misses its target.
 
 use crate::median;
-use crate::process::{CALLS, Run};
+use crate::process::{CALLS, Run, Start};
 use std::time::Duration;
 
 /// What the functions are held against, and its program: the least, the usual as it is mostly built,
@@ -45,7 +45,7 @@ pub struct Measured {
     name: String,
     counted: Static,
     /// Its starts.
-    pub starts: Vec<Run>,
+    pub starts: Vec<Start>,
     /// Its runs with calls.
     pub runs: Vec<Run>,
     /// Its runs with less than a processor from the first event on.
@@ -75,7 +75,7 @@ impl Measured {
         median(&self.runs, of).unwrap_or_default()
     }
 
-    fn start(&self, of: impl Fn(&Run) -> Duration) -> Duration {
+    fn start(&self, of: impl Fn(&Start) -> Duration) -> Duration {
         median(&self.starts, of).unwrap_or_default()
     }
 
@@ -84,7 +84,7 @@ impl Measured {
     fn start_of(&self, other: &Self) -> f64 {
         let turns = self.starts.iter().zip(&other.starts);
         let mut ratios: Vec<_> = turns
-            .map(|(own, other)| own.start.as_secs_f64() / other.start.as_secs_f64())
+            .map(|(own, other)| own.time.as_secs_f64() / other.time.as_secs_f64())
             .collect();
         ratios.sort_by(f64::total_cmp);
         ratios.get(ratios.len() / 2).copied().unwrap_or_default()
@@ -141,15 +141,15 @@ fn print_starts(all: &[Measured], [hello, defaults, same_profile]: [&Measured; 3
         println!(
             "| {} | {} | {:.2} | {:.2} | {:.2} | {} | {} | {} | {} | {} | {} |",
             one.name,
-            ms(one.start(|run| run.start)),
+            ms(one.start(|start| start.time)),
             one.start_of(hello),
             one.start_of(defaults),
             one.start_of(same_profile),
-            ms(one.start(|run| run.start_cpu)),
+            ms(one.start(|start| start.cpu)),
             counted
                 .instructions
                 .map_or("–".to_owned(), |(start, _)| millions(start)),
-            mib(median(&one.starts, |run| run.start_rss).unwrap_or_default()),
+            mib(median(&one.starts, |start| start.rss).unwrap_or_default()),
             millions(counted.program as u64),
             millions(counted.zip as u64),
             counted.crates,
@@ -235,7 +235,7 @@ fn times_over(one: &Measured, hello: &Measured, defaults: &Measured) -> Vec<Stri
             ));
         }
     }
-    let rss = median(&one.starts, |run| run.start_rss).unwrap_or_default();
+    let rss = median(&one.starts, |start| start.rss).unwrap_or_default();
     if rss > RSS {
         over.push(format!("{} MiB, at most {}", mib(rss), mib(RSS)));
     }
